@@ -1,0 +1,1 @@
+"""Kernel records -> OpenCL C: decides nothing about NNEF and needs no device."""

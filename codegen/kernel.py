@@ -1,0 +1,91 @@
+"""Kernel: the whole truth about one piece of generated code; Candidate: kernels in order that compute one node."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Union
+
+import numpy as np
+
+from nnef_cl.ir.tensor import TensorSpec
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Base of the records in codegen/kernels. Equal records are one kernel function, built once.
+
+    stem: of the template. Subclasses say their global and local sizes; every size is known when the
+    record is made, and the only run-time arguments are buffers.
+    """
+
+    stem: ClassVar[str]
+
+    @cached_property
+    def name(self) -> str:
+        """C identifier, equal for equal records."""
+        return f"{self.stem}_{hashlib.sha256(repr(self).encode()).hexdigest()[:10]}"
+
+    @property
+    def title(self) -> str:
+        """One line for the generated header: what is computed, on which shapes."""
+        raise NotImplementedError
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Input:
+    """The node's input tensor number `index` (an epilogue operand counts on behind the own inputs)."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Output:
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Candidate.scratch[index]: lives only while the node runs."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Constant inputs rearranged once, at load. pack: a frozen, hashable function from their logical arrays."""
+
+    inputs: tuple[int, ...]
+    pack: Callable[..., np.ndarray]
+
+
+Operand = Union[Input, Output, Scratch, Packed]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """operands: what each kernel argument is bound to, in the order of the C parameters."""
+
+    kernel: Kernel
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """algorithm: for people (`direct`, `depthwise`). scratch: temporary tensors between the launches.
+
+    """
+
+    algorithm: str
+    launches: tuple[Launch, ...]
+    scratch: tuple[TensorSpec, ...] = ()

@@ -1,0 +1,38 @@
+"""Target: the device facts that generated code may depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """Sizes in bytes unless named otherwise.
+
+    vector_width: float32 lanes of one vector register (1: scalar code, the device vectorises across work-items).
+    vector_registers: how many such registers one work-item can keep values in.
+    work_group: preferred work-items per group of kernels whose work-items are independent.
+    max_arguments_bytes: CL_DEVICE_MAX_PARAMETER_SIZE.
+    unified_memory: device buffers are host memory.
+    """
+
+    name: str
+    vector_width: int
+    vector_registers: int
+    compute_units: int
+    work_group: int
+    max_work_group: int
+    max_allocation: int
+    global_memory: int
+    unified_memory: bool
+    max_argument_bytes: int = 1024
+    build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
+
+    @classmethod
+    def generic(cls, vector_width: int = 8) -> Target:
+        """A plausible device for rendering without one."""
+        return cls(
+            name="generic", vector_width=vector_width, vector_registers=32 if vector_width == 16 else 16,
+            compute_units=2, work_group=64, max_work_group=1024, max_allocation=1 << 30,
+            global_memory=1 << 32, unified_memory=True,
+        )  # fmt: skip

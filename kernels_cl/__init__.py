@@ -1,0 +1,1 @@
+"""The OpenCL C templates (package data)."""

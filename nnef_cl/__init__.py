@@ -1,0 +1,1 @@
+"""Runs NNEF neural networks on any OpenCL device."""

@@ -1,0 +1,53 @@
+"""Every exception class of nnef-cl, and how positions, operations and tensors are worded."""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Base of every error nnef-cl raises on purpose."""
+
+
+class ModelError(Error):
+    """The model (its text, its files, its shapes) is wrong or asks for something not supported.
+
+    where: position such as ``graph.nnef:14:5`` or a file name; op: NNEF operation; tensor: its result.
+    The text reads ``graph.nnef:14:5: conv 'conv1': message``.
+    """
+
+    def __init__(self, message: str, *, where: object = None, op: str = "", tensor: str = "") -> None:
+        self.message, self.where, self.op, self.tensor = message, where, op, tensor
+        subject = " ".join(part for part in (op, f"'{tensor}'" if tensor else "") if part)
+        prefix = "".join(f"{part}: " for part in (str(where) if where is not None else "", subject) if part)
+        super().__init__(prefix + message)
+
+
+class ModelSyntaxError(ModelError):
+    """The text of ``graph.nnef`` or ``graph.quant`` breaks the grammar."""
+
+
+class FileFormatError(ModelError):
+    """A ``.dat`` file, an archive or a folder is missing, truncated, lying about itself or hostile."""
+
+
+class UnsupportedError(ModelError):
+    """Legal NNEF that this version of nnef-cl cannot run."""
+
+
+class RuleError(Exception):
+    """Raised by shape rules and references, which know no position; the importer turns it into ModelError."""
+
+
+class InputError(Error):
+    """What the caller passed to ``load`` or ``run`` does not fit the model."""
+
+
+class UsageError(Error):
+    """The command line or an argument makes no sense, whatever the model."""
+
+
+class DeviceError(Error):
+    """No device, a device that fails, or a kernel that does not build."""
+
+
+class OutOfMemoryError(DeviceError):
+    """The model needs more memory than the device has; the message states both."""

@@ -1,0 +1,1 @@
+"""Text and bytes <-> plain records: knows the NNEF files, knows no operation."""

@@ -1,0 +1,118 @@
+"""Node and Graph: immutable; a pass makes a new graph with a GraphBuilder in one sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from nnef_cl.ir.program import Program
+from nnef_cl.ir.tensor import Constant, TensorSpec
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. inputs: the operation's tensors in declaration order (an array parameter flattened),
+    followed by the further operands of the epilogue. position: where in the model's text."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    epilogue: Program | None = None
+    position: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.outputs[0] if self.outputs else self.op
+
+    @property
+    def own_inputs(self) -> tuple[str, ...]:
+        """The operation's own tensors, without the epilogue's."""
+        extra = self.epilogue.arity - 1 if self.epilogue else 0
+        return self.inputs[: len(self.inputs) - extra]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """tensors: every tensor's spec; constants: the data of those that have some; nodes: in order of execution."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, TensorSpec]
+    constants: Mapping[str, Constant]
+    nodes: tuple[Node, ...]
+    warnings: tuple[str, ...] = ()
+
+    def consumers(self) -> dict[str, list[Node]]:
+        """Tensor -> nodes that read it (a graph output counts no node)."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return readers
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(self.tensors[name].volume for name, c in self.constants.items() if c.label)
+
+
+class GraphBuilder:
+    """Collects tensors, constants and nodes, then makes the Graph. Tensor names are unique."""
+
+    def __init__(self, name: str, warnings: Iterable[str] = ()) -> None:
+        self.name = name
+        self.inputs: list[str] = []
+        self.outputs: list[str] = []
+        self.tensors: dict[str, TensorSpec] = {}
+        self.constants: dict[str, Constant] = {}
+        self.nodes: list[Node] = []
+        self.warnings: list[str] = list(warnings)
+        self._counters: dict[str, int] = {}
+
+    @classmethod
+    def like(cls, graph: Graph) -> GraphBuilder:
+        """A builder with the graph's inputs, and its outputs promised."""
+        builder = cls(graph.name, graph.warnings)
+        for name in graph.inputs:
+            builder.add_input(name, graph.tensors[name])
+        builder.outputs = list(graph.outputs)
+        return builder
+
+    def unique(self, hint: str) -> str:
+        """A tensor name not yet taken, `hint` itself where possible."""
+        if hint not in self.tensors:
+            return hint
+        number = self._counters.get(hint, 0)
+        while f"{hint}_{number}" in self.tensors:
+            number += 1
+        self._counters[hint] = number + 1
+        return f"{hint}_{number}"
+
+    def add_tensor(self, name: str, spec: TensorSpec) -> str:
+        assert name not in self.tensors, name
+        self.tensors[name] = spec
+        return name
+
+    def add_input(self, name: str, spec: TensorSpec) -> str:
+        self.inputs.append(self.add_tensor(name, spec))
+        return name
+
+    def add_constant(self, name: str, spec: TensorSpec, constant: Constant) -> str:
+        self.constants[self.add_tensor(name, spec)] = constant
+        return name
+
+    def add_node(self, node: Node, specs: Iterable[TensorSpec]) -> tuple[str, ...]:
+        """Appends the node and declares its outputs."""
+        for name, spec in zip(node.outputs, specs, strict=True):
+            self.add_tensor(name, spec)
+        self.nodes.append(node)
+        return node.outputs
+
+    def build(self) -> Graph:
+        return Graph(
+            self.name, tuple(self.inputs), tuple(self.outputs), MappingProxyType(self.tensors),
+            MappingProxyType(self.constants), tuple(self.nodes), tuple(self.warnings),
+        )  # fmt: skip

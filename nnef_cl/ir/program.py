@@ -1,0 +1,58 @@
+"""Element-wise expressions as straight-line programs, so that no walk over them needs recursion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nnef_cl.ir.dtype import DType
+
+
+@dataclass(frozen=True)
+class Step:
+    """op: name of an element-wise NNEF operation, or 'literal' with its value. args: value numbers."""
+
+    op: str
+    args: tuple[int, ...]
+    dtype: DType
+    value: float | int | bool | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Values 0 .. arity-1 are the operands, value arity+k is step k's result; the last value is the result."""
+
+    arity: int
+    steps: tuple[Step, ...]
+
+    @property
+    def result(self) -> int:
+        return self.arity + len(self.steps) - 1
+
+    def then(self, other: Program, operand: int) -> Program:
+        """`other` with this program's result as its operand number `operand`.
+
+        Operands of the result: this program's, then the other's without `operand`.
+        """
+        rest = [k for k in range(other.arity) if k != operand]
+        arity = self.arity + len(rest)
+        shift = len(rest)
+        mine = tuple(replace(s, args=tuple(_moved(a, self.arity, shift) for a in s.args)) for s in self.steps)
+        result = _moved(self.result, self.arity, shift)
+        where = {operand: result} | {k: self.arity + i for i, k in enumerate(rest)}
+        offset = arity + len(mine) - other.arity
+        theirs = tuple(
+            replace(s, args=tuple(where[a] if a < other.arity else a + offset for a in s.args)) for s in other.steps
+        )
+        return Program(arity, mine + theirs)
+
+    def __str__(self) -> str:
+        lines = []
+        for number, step in enumerate(self.steps, self.arity):
+            operands = ", ".join(f"v{a}" for a in step.args)
+            lines.append(f"v{number} = {step.value if step.op == 'literal' else f'{step.op}({operands})'}")
+        return "; ".join(lines)
+
+
+def _moved(value: int, arity: int, shift: int) -> int:
+    """A value's number after `shift` operands were put behind the operands."""
+    return value if value < arity else value + shift

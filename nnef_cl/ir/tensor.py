@@ -1,0 +1,62 @@
+"""What a tensor is (TensorSpec) and the data of one that never changes (Constant)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from nnef_cl.ir.dtype import F32, DType
+from nnef_cl.ir.layout import PLAIN, Layout, Shape
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """shape: logical (N, C, spatial...) extents, whatever the layout."""
+
+    shape: Shape
+    dtype: DType = F32
+    layout: Layout = PLAIN
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def volume(self) -> int:
+        """Number of logical elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Size on the device, padding included."""
+        return self.layout.volume(self.shape) * self.dtype.bytes
+
+    def with_layout(self, layout: Layout) -> TensorSpec:
+        return replace(self, layout=layout)
+
+    def __str__(self) -> str:
+        layout = "" if self.layout == PLAIN else f" {self.layout}"
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]{layout}"
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """array: logical shape, in the API dtype of its tensor. label: of the NNEF variable, '' for others."""
+
+    array: np.ndarray = field(repr=False)
+    label: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash: equal constants may share packed copies."""
+        array = np.ascontiguousarray(self.array)
+        return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+    @property
+    def is_literal(self) -> bool:
+        """One number, whatever the rank: it can be written into the kernel."""
+        return self.array.size == 1
