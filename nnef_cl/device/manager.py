@@ -1,0 +1,238 @@
+"""Open devices: context, queue, program builds, buffers and the account of their memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnef_cl.codegen.target import Target
+from nnef_cl.device.config import Rules, make_target
+from nnef_cl.device.discovery import DeviceInfo, check_process, discover, opencl
+from nnef_cl.device.selectors import Choice, describe, select
+from nnef_cl.errors import DeviceError, OutOfMemoryError
+
+if TYPE_CHECKING:
+    from pyopencl import Buffer, CommandQueue, Context, Program
+
+LOG_LINES = 20
+MEMORY_CODES = (-4, -6, -61)
+"""MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE. OUT_OF_RESOURCES has more causes."""
+
+
+class Device:
+    """One opened device, shared by every session that uses it: its methods may be called from any thread.
+
+    info: facts; target: what generated code may know; reason: why the last caller to open it got it; context,
+    queue: pyopencl's, the queue executing in order. Every method raises DeviceError in a forked child.
+    """
+
+    def __init__(self, choice: Choice, target: Target, profiling: bool = False) -> None:
+        """Opens it; DeviceError where the driver refuses."""
+        cl = opencl()
+        self.info: DeviceInfo = choice.device.info
+        self.target = target
+        self.reason = choice.reason
+        self.profiling = profiling
+        self._handle = choice.device.handle
+        self._lock = threading.Lock()
+        self._sizes: dict[int, int] = {}
+        properties = cl.command_queue_properties.PROFILING_ENABLE if profiling else 0
+        try:
+            self.context: Context = cl.Context([self._handle])
+            self.queue: CommandQueue = cl.CommandQueue(self.context, self._handle, properties=properties)
+        except cl.Error as error:
+            raise DeviceError(_cannot_open(self.info, error)) from error
+
+    @property
+    def name(self) -> str:
+        """For people: name, platform and type."""
+        return describe(self.info)
+
+    @property
+    def allocated(self) -> int:
+        """Bytes in buffers now."""
+        return sum(self._sizes.values())
+
+    def build(self, source: str, options: Sequence[str] | None = None) -> Program:
+        """Source text -> built program. options: the target's where None. DeviceError has the log's start"""
+        cl = opencl()
+        from pyopencl import _cl  # noqa: PLC0415
+
+        # pyopencl's Program class would add include paths, which break where they hold a space, and a disk
+        # cache whose faults reach the user.
+        flags = " ".join(self.target.build_options if options is None else options)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", cl.CompilerWarning)
+                program = _cl._Program(self.context, source)
+                program.build(flags.encode(), [self._handle])
+        except cl.Error as error:
+            raise DeviceError(f"{self.name}: a kernel does not build: {_shortened(str(error))}") from error
+        built: Program = cl.Program(program)
+        return built
+
+    def buffer(self, nbytes: int) -> Buffer:
+        """A buffer of nbytes (one byte for 0: OpenCL has no empty ones), undefined content. Give it back with
+        `release`. OutOfMemoryError where it cannot be had."""
+        self.check_budget(nbytes, nbytes)
+        cl = opencl()
+        with self.translated(f"allocating {_size(nbytes)}"):
+            buffer: Buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(1, nbytes))
+        with self._lock:
+            self._sizes[buffer.int_ptr] = nbytes
+        return buffer
+
+    def release(self, buffer: Buffer) -> None:
+        """Frees a buffer of this device; nothing happens where that was done before."""
+        check_process()
+        with self._lock:
+            known = self._sizes.pop(_pointer(buffer), None) is not None
+        if known:
+            buffer.release()
+
+    def write(self, buffer: Buffer, array: np.ndarray) -> None:
+        """Host array (any strides) -> start of the buffer; returns when the array may be changed."""
+        if array.nbytes:
+            with self.translated("copying to the device"):
+                opencl().enqueue_copy(self.queue, buffer, np.ascontiguousarray(array), is_blocking=True)
+
+    def read(self, buffer: Buffer, array: np.ndarray) -> np.ndarray:
+        """Start of the buffer -> C-contiguous host array, after all work enqueued before; returns it."""
+        if array.nbytes:
+            with self.translated("copying from the device"):
+                opencl().enqueue_copy(self.queue, array, buffer, is_blocking=True)
+        return array
+
+    def finish(self) -> None:
+        """Waits until all enqueued work is done."""
+        with self.translated("waiting for the device"):
+            self.queue.finish()
+
+    def check_budget(self, need: int, largest: int = 0) -> None:
+        """OutOfMemoryError unless `need` more bytes fit, the largest buffer of them being `largest` bytes.
+
+        Needed because CPU runtimes promise any amount and the process dies when it touches the memory.
+        """
+        check_process()
+        limit = self.target.max_allocation
+        if limit and largest > limit:
+            raise OutOfMemoryError(
+                f"{self.name}: a buffer of {_size(largest)} needed; the device allows at most {_size(limit)}"
+            )
+        left = self.target.global_memory - self.allocated if self.target.global_memory else None
+        host = available_host_memory() if self.target.unified_memory or self.info.type == "cpu" else None
+        known = [amount for amount in (left, host) if amount is not None]
+        if known and need > min(known):
+            raise OutOfMemoryError(
+                f"{self.name}: {_size(need)} of memory needed; {_size(max(0, min(known)))} free of "
+                f"{_size(self.target.global_memory)} ({_size(self.allocated)} used by nnef-cl)"
+            )
+
+    @contextlib.contextmanager
+    def translated(self, action: str) -> Iterator[None]:
+        """Turns errors of pyopencl inside the block into ours; action: what was tried, for the message."""
+        check_process()
+        cl = opencl()
+        try:
+            yield
+        except cl.Error as error:
+            kind = OutOfMemoryError if error.code in MEMORY_CODES else DeviceError
+            raise kind(f"{self.name}: {action} failed: {_shortened(str(error))}") from error
+
+    def close(self) -> None:
+        """Forgets the device: the next `open_device` makes a new context. Buffers in use stay valid."""
+        check_process()
+        with _open_lock:
+            for key in [key for key, device in _open.items() if device is self]:
+                del _open[key]
+
+
+_open: dict[tuple[int, bool, Target], Device] = {}
+_open_lock = threading.Lock()
+
+
+def open_device(
+    selector: str | None = None, *, rules: Rules | None = None, profiling: bool = False
+) -> Device:
+    """Finds, chooses and opens a device (see `select` for selectors). Opening is costly, so a process opens a
+    device once per setting of `profiling`, and callers share it."""
+    return open_chosen(select(discover(), selector, rules), rules=rules, profiling=profiling)
+
+
+def open_chosen(choice: Choice, *, rules: Rules | None = None, profiling: bool = False) -> Device:
+    """Opens the device of a choice made before, or returns it where it is open already."""
+    check_process()
+    target = make_target(choice.device.info, rules)
+    key = (choice.device.handle.int_ptr, profiling, target)
+    with _open_lock:
+        if key not in _open:
+            _open[key] = Device(choice, target, profiling)
+        device = _open[key]
+        device.reason = choice.reason
+        return device
+
+
+def available_host_memory() -> int | None:
+    """Bytes the process may still touch: free memory or, where less, a container's limit. None: unknown."""
+    amounts = [amount for amount in (_meminfo_available(), _cgroup_limit()) if amount is not None]
+    return min(amounts) if amounts else None
+
+
+def _meminfo_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _cgroup_limit() -> int | None:
+    try:
+        return int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # ValueError: "max", no limit
+        return None
+
+
+def _cannot_open(info: DeviceInfo, error: Exception) -> str:
+    message = f"{describe(info)}: cannot be opened: {error}"
+    if " " in info.library:
+        message += (
+            f"; this runtime cannot work from a path with a space ({Path(info.library).parent}): "
+            "put the Python environment into a folder without one"
+        )
+    return message
+
+
+def _shortened(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    more = [f"... ({len(lines) - LOG_LINES} more lines)"] if len(lines) > LOG_LINES else []
+    return "\n".join(lines[:LOG_LINES] + more)
+
+
+def _pointer(buffer: Any) -> int:
+    """The buffer's handle, 0 after its release."""
+    try:
+        return int(buffer.int_ptr)
+    except opencl().Error:
+        return 0
+
+
+def _size(nbytes: int) -> str:
+    """Bytes for people, in binary units."""
+    amount = float(nbytes)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

@@ -1,0 +1,235 @@
+"""Choosing a device and reading devices.yaml, on made-up devices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nnef_cl.device.config import Rules, load_rules, make_target, packaged_rules, parse_rules
+from nnef_cl.device.discovery import DeviceInfo, Discovery, FoundDevice
+from nnef_cl.device.selectors import ENVIRONMENT, select, selectors_for
+from nnef_cl.errors import DeviceError, UsageError
+
+CPU = DeviceInfo(
+    platform="Portable Computing Language", platform_version="OpenCL 3.0 PoCL 5.0",
+    platform_vendor="The pocl project", name="cpu-haswell", vendor="GenuineIntel", type="cpu",
+    version="OpenCL 3.0", opencl_c_version="OpenCL C 1.2", driver_version="5.0", compute_units=8,
+    vector_width=8, max_work_group=4096, local_memory=1 << 20, local_memory_real=False,
+    global_memory=1 << 34, max_allocation=1 << 31, max_parameter_bytes=1024, unified_memory=True,
+    fp16=False, fp64=True, subgroups=False, source="system", library="", index="0:0",
+)  # fmt: skip
+INTEL_CPU = replace(
+    CPU, platform="Intel(R) OpenCL", platform_version="OpenCL 3.0 LINUX", vendor="Intel(R) Corporation",
+    name="AMD EPYC", vector_width=16, index="1:0",
+)  # fmt: skip
+GPU = replace(
+    CPU, platform="Fast Graphics", platform_version="OpenCL 3.0 FG 12", vendor="Fast Inc", name="Fast 9000",
+    type="gpu", vector_width=1, max_work_group=1024, unified_memory=False, index="2:0",
+)  # fmt: skip
+SMALL_GPU = replace(GPU, name="Fast Mini", unified_memory=True, index="2:1")
+FPGA = replace(GPU, platform="Gates", name="Board", vendor="Gates Ltd", type="accelerator", index="3:0")
+SIMULATOR = replace(
+    GPU, platform="Oclgrind", platform_version="OpenCL 1.2", vendor="Oclgrind", name="Oclgrind Simulator",
+    type="custom", index="4:0",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _no_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+
+
+def found(*infos: DeviceInfo) -> Discovery:
+    return Discovery(tuple(FoundDevice(info, handle=None) for info in infos))
+
+
+def chosen(selector: str | None, *infos: DeviceInfo) -> DeviceInfo:
+    return select(found(*infos), selector).device.info
+
+
+EVERYTHING = (SIMULATOR, CPU, INTEL_CPU, SMALL_GPU, GPU, FPGA)
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("auto", GPU), (None, GPU), ("", GPU), ("gpu", GPU), ("GPU:0", GPU), ("gpu:1", SMALL_GPU),
+        ("cpu", INTEL_CPU), ("cpu:1", CPU), ("accelerator", FPGA), ("0:0", CPU), ("2:1", SMALL_GPU),
+        ("pocl", CPU), ("PoCL 5", CPU), ("haswell", CPU), ("fast mini", SMALL_GPU), ("epyc", INTEL_CPU),
+        ("gates", FPGA), ("oclgrind", SIMULATOR), ("4:0", SIMULATOR),
+    ],
+)  # fmt: skip
+def test_a_selector_reaches_its_device(selector: str | None, expected: DeviceInfo) -> None:
+    assert chosen(selector, *EVERYTHING) == expected
+
+
+@pytest.mark.parametrize(
+    ("infos", "expected", "reason"),
+    [
+        ((CPU, GPU), GPU, "the only GPU"),
+        ((SMALL_GPU, GPU), GPU, "of 2 GPUs the first with its own memory"),
+        ((CPU, FPGA), FPGA, "no GPU found; the only accelerator"),
+        ((SIMULATOR, CPU), CPU, "no GPU or accelerator found; the only CPU runtime"),
+        ((CPU, INTEL_CPU), INTEL_CPU, "of 2 CPU runtimes the one that devices.yaml prefers"),
+        ((GPU, replace(GPU, index="2:1")), GPU, "the first of 2 GPUs"),
+    ],
+)
+def test_the_automatic_choice_says_why(
+    infos: tuple[DeviceInfo, ...], expected: DeviceInfo, reason: str
+) -> None:
+    choice = select(found(*infos), "auto")
+    assert choice.device.info == expected
+    assert choice.reason.endswith(reason)
+
+
+def test_the_environment_gives_the_default_selector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, "cpu:1")
+    assert chosen(None, *EVERYTHING) == CPU
+    assert chosen("auto", *EVERYTHING) == GPU
+    monkeypatch.setenv(ENVIRONMENT, "nonsense")
+    with pytest.raises(DeviceError, match="NNEF_CL_DEVICE 'nonsense' fits no device"):
+        chosen(None, *EVERYTHING)
+
+
+def test_an_ambiguous_selector_lists_only_the_candidates() -> None:
+    with pytest.raises(DeviceError) as caught:
+        chosen("fast", *EVERYTHING)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "selector 'fast' fits several devices; candidates:"
+    assert lines == [
+        "  Fast Mini (Fast Graphics, gpu): gpu:1, 2:1, fast mini",
+        "  Fast 9000 (Fast Graphics, gpu): gpu, 2:0, fast 9000",
+    ]
+
+
+@pytest.mark.parametrize("selector", ["nonsense", "gpu:2", "9:9", "custom", "cpu:99999999999999999999"])
+def test_an_unknown_selector_lists_every_device(selector: str) -> None:
+    with pytest.raises(DeviceError, match="fits no device; there are:") as caught:
+        chosen(selector, *EVERYTHING)
+    assert all(info.name in str(caught.value) for info in EVERYTHING)
+
+
+def test_an_exact_name_wins_over_a_longer_one() -> None:
+    longer = replace(GPU, name="Fast 9000 Super", index="2:1")
+    assert chosen("fast 9000", GPU, longer) == GPU
+
+
+def test_listed_selectors_reach_exactly_their_device() -> None:
+    discovery = found(*EVERYTHING)
+    for device in discovery.devices:
+        selectors = selectors_for(discovery, device)
+        assert device.info.index in selectors
+        assert all(select(discovery, selector).device == device for selector in selectors)
+
+
+def test_no_device_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    with pytest.raises(DeviceError, match=r"pip install 'nnef-cl\[cpu\]'(.|\n)*libfoo.so: missing"):
+        select(Discovery((), ("libfoo.so: missing",)), "auto")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(DeviceError, match="apt install pocl-opencl-icd"):
+        select(Discovery(()), "gpu")
+
+
+def test_the_simulator_alone_is_not_chosen() -> None:
+    with pytest.raises(DeviceError, match=r"no device can be chosen automatically(.|\n)*oclgrind"):
+        chosen("auto", SIMULATOR)
+
+
+@pytest.mark.parametrize(
+    ("info", "width", "registers", "work_group"),
+    [
+        (CPU, 8, 16, 64),
+        (INTEL_CPU, 16, 32, 64),
+        (replace(CPU, vector_width=64), 16, 32, 64),
+        (replace(CPU, vector_width=6), 4, 16, 64),
+        (replace(CPU, vector_width=0), 1, 16, 64),
+        (replace(CPU, max_work_group=1), 8, 16, 1),
+        (GPU, 1, 16, 128),
+        (replace(GPU, vector_width=4), 1, 16, 128),
+    ],
+)
+def test_target_from_facts(info: DeviceInfo, width: int, registers: int, work_group: int) -> None:
+    target = make_target(info, Rules())
+    assert (target.vector_width, target.vector_registers, target.work_group) == (width, registers, work_group)
+    assert target.unified_memory is info.unified_memory
+    assert target.max_allocation == info.max_allocation
+
+
+RULES = """
+order: [cpu, gpu]
+prefer:
+  - {match: {vendor: "*GENUINE*"}, because: "test"}
+never_automatic:
+  - {match: {device: "fast mini"}, because: "test"}
+rules:
+  - match: {platform: "Fast*", type: gpu}
+    set: {work_group: 64, vector_width: 4}
+    because: "test"
+  - match: {driver: "5.*", device: "*9000"}
+    set: {work_group: 4096, unified_memory: true}
+    because: "test"
+"""
+
+
+def test_rules_override_and_later_ones_win() -> None:
+    rules = parse_rules(RULES, "mine.yaml")
+    mini, large = make_target(SMALL_GPU, rules), make_target(GPU, rules)
+    assert (mini.work_group, mini.vector_width, mini.unified_memory) == (64, 4, True)
+    assert (large.work_group, large.vector_width, large.unified_memory) == (1024, 4, True)
+    assert make_target(CPU, rules) == make_target(CPU, Rules())
+
+
+def test_rules_steer_the_choice() -> None:
+    rules = parse_rules(RULES, "mine.yaml")
+    assert select(found(*EVERYTHING), "auto", rules).device.info == CPU
+    assert select(found(SMALL_GPU, GPU), "gpu", rules).device.info == GPU
+    with pytest.raises(DeviceError):
+        select(found(SMALL_GPU, GPU), "gpu:1", rules)
+
+
+def test_brackets_in_patterns_are_literal() -> None:
+    rules = parse_rules('never_automatic: [{match: {platform: "X[1]*"}, because: t}]', "f")
+    assert rules.not_automatic_because(replace(GPU, platform="X[1] y")) == "t"
+    assert rules.not_automatic_because(replace(GPU, platform="X1 y")) == ""
+
+
+RULE = "rules:\n  - match: {type: cpu}\n    "
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("order: [gpu]\nordre: [cpu]", r"mine.yaml:2: ordre: unknown key"),
+        (RULE + "set: {vectors: 4}\n    because: x", r":3: .*vectors: unknown key"),
+        (RULE + "set:\n      work_group: -1\n    because: x", r":4: .*greater than 0"),
+        (RULE + "set:\n      vector_width: 3\n    because: x", r":4: .*vector_width"),
+        (RULE + "set: {work_group: 1}", r":2: .*because: Field required"),
+        ("\norder: [gpu, tpu]", r":2: order\.1: "),
+        ("prefer:\n  - match: {}\n    because: x", r":2: .*at least one pattern"),
+        ("order: [gpu]\norder: [cpu]", r":2: order: key given twice"),
+        ("order: [gpu", r"mine.yaml:\d+: not valid YAML"),
+        ("- 1", r"mine.yaml:1: "),
+        ("a: \x00", r"mine.yaml: not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_rules(text, "mine.yaml")
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text(RULES)
+    assert load_rules(tmp_path / "devices.yaml").order == ("cpu", "gpu")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_rules(tmp_path / "absent.yaml")
+    assert parse_rules("", "empty.yaml") == Rules()
+
+
+def test_the_packaged_file_is_valid_and_reasoned() -> None:
+    rules = packaged_rules()
+    assert rules.order == ("gpu", "accelerator", "cpu")
+    assert rules.not_automatic_because(SIMULATOR)
