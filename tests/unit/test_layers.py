@@ -62,7 +62,7 @@ def imported(source: str, module: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = module.split(".")[: -node.level] if node.level else []
             prefix = ".".join([*base, *([node.module] if node.module else [])])
-            # What follows `import` may be a module (`from nnef_cl import ir`) or a name: the layer is the same.
+            # What follows `import` may be a module (`from nnef_cl import ir`) or a name: same layer.
             yield from (f"{prefix}.{alias.name}" for alias in node.names)
 
 
