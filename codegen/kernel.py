@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Union
+from typing import ClassVar, Protocol, Union
 
 import numpy as np
 
+from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import TensorSpec
 
 
@@ -61,12 +61,30 @@ class Scratch:
     index: int
 
 
+class Pack(Protocol):
+    """A frozen, hashable function from logical arrays to the array a kernel reads, made once, at load."""
+
+    @property
+    def item_bytes(self) -> int: ...
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Shape of the packed array, without the data."""
+
+    def __call__(self, *arrays: np.ndarray) -> np.ndarray: ...
+
+
+class PackFloats:
+    """Base of the packings of float32."""
+
+    item_bytes: ClassVar[int] = 4
+
+
 @dataclass(frozen=True)
 class Packed:
-    """Constant inputs rearranged once, at load. pack: a frozen, hashable function from their logical arrays."""
+    """Constant inputs rearranged once, at load."""
 
     inputs: tuple[int, ...]
-    pack: Callable[..., np.ndarray]
+    pack: Pack
 
 
 Operand = Union[Input, Output, Scratch, Packed]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nnef_cl.ir.dtype import DType
 
 
 @dataclass(frozen=True)
 class Step:
-    """op: name of an element-wise NNEF operation, or 'literal' with its value. args: value numbers."""
+    """op: name of an element-wise NNEF operation, or 'literal' (attribute `value`). args: value numbers."""
 
     op: str
     args: tuple[int, ...]
     dtype: DType
-    value: float | int | bool | None = None
+    attrs: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Program:
     def __str__(self) -> str:
         lines = []
         for number, step in enumerate(self.steps, self.arity):
-            operands = ", ".join(f"v{a}" for a in step.args)
-            lines.append(f"v{number} = {step.value if step.op == 'literal' else f'{step.op}({operands})'}")
+            operands = [f"v{a}" for a in step.args] + [f"{name} = {value}" for name, value in step.attrs]
+            lines.append(f"v{number} = {step.op}({', '.join(operands)})")
         return "; ".join(lines)
 
 

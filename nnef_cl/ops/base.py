@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.codegen.expression import IDENTITY, Epilogue
 from nnef_cl.codegen.kernel import Candidate
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import RuleError
@@ -26,6 +27,7 @@ class Problem:
     """One node to lower: specs (with layouts) of its own inputs and outputs, and its attributes.
 
     constants: per own input its Constant, or None where the values are known at run time only.
+    epilogue: element-wise expression applied to every element of the (single) output before it is stored.
     """
 
     op: Op
@@ -33,6 +35,7 @@ class Problem:
     outputs: tuple[TensorSpec, ...]
     attrs: Mapping[str, Any]
     constants: tuple[Constant | None, ...]
+    epilogue: Epilogue = IDENTITY
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Op:
     raises RuleError. reference(**arrays and attributes): the plainest numpy that is right; returns one array, or a
     list of arrays. expression: C text of an element-wise operation. lower(problem, target): every correct way to
     compute it, best guess first. flops(problem inputs, outputs, attrs): floating-point operations of one run.
-    blocked: the operation's kernels accept and produce channel-blocked layouts.
+    blocked(problem, lanes): its kernels accept and produce layouts with blocks of that many channels.
+    fusable: its last kernel can apply an epilogue.
     """
 
     declaration: Fragment
@@ -52,7 +56,8 @@ class Op:
     expression: str | None = None
     lower: Callable[[Problem, Target], list[Candidate]] | None = None
     flops: Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int] | None = None
-    blocked: Callable[[Problem], bool] | None = None
+    blocked: Callable[[Problem, int], bool] | None = None
+    fusable: bool = False
 
     @property
     def name(self) -> str:
@@ -117,10 +122,11 @@ def op(
     expression: str | None = None,
     lower: Callable[[Problem, Target], list[Candidate]] | None = None,
     flops: Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int] | None = None,
-    blocked: Callable[[Problem], bool] | None = None,
+    blocked: Callable[[Problem, int], bool] | None = None,
+    fusable: bool = False,
 ) -> Op:
     """An operation from its NNEF declaration (`fragment name( ... ) -> ( ... );`, or with a body)."""
-    return Op(parse_fragment(declaration), infer, reference, expression, lower, flops, blocked)
+    return Op(parse_fragment(declaration), infer, reference, expression, lower, flops, blocked, fusable)
 
 
 @dataclass(frozen=True)

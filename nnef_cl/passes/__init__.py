@@ -1,1 +1,36 @@
-"""."""
+"""PIPELINE: the ordered passes, Graph -> Graph, with verification after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ir.verify import verify
+from nnef_cl.ops.base import Table
+from nnef_cl.passes.fold import fold
+from nnef_cl.passes.fuse import fuse
+from nnef_cl.passes.layout import layout
+from nnef_cl.passes.scale import scale
+from nnef_cl.passes.simplify import simplify
+
+Pass = Callable[[Graph, Table, Target], Graph]
+
+PIPELINE: tuple[tuple[str, Pass], ...] = (
+    ("fold", fold),
+    ("simplify", simplify),
+    ("scale", scale),
+    ("fuse", fuse),
+    ("layout", layout),
+)
+"""Name and function of every pass, in order."""
+
+
+def run(graph: Graph, ops: Table, target: Target, until: str | None = None) -> Graph:
+    """The graph after all passes, or after the one named `until`."""
+    for name, one in PIPELINE:
+        graph = one(graph, ops, target)
+        verify(graph, name)
+        if name == until:
+            break
+    return graph

@@ -1,1 +1,1 @@
-"""."""
+"""Graph + Target -> Plan: which kernels run, on which buffers. Knows no OpenCL."""

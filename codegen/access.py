@@ -1,0 +1,118 @@
+"""Access: spells the loads and stores of one tensor argument for any layout and type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnef_cl.codegen.ctypes import load, store, stored_type
+from nnef_cl.ir.layout import Shape, row_major_strides
+from nnef_cl.ir.tensor import TensorSpec
+
+
+def offset(index: list[str] | tuple[str, ...], strides: Shape, base: int = 0) -> str:
+    """C text of base + sum(index * stride), without the terms that vanish."""
+    terms = [i if s == 1 else f"{i} * {s}" for i, s in zip(index, strides, strict=True) if s != 0 and i != "0"]
+    if base:
+        terms.append(str(base))
+    return " + ".join(terms) or "0"
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the logical elements of a tensor lie in a larger one: stride and start per spatial axis."""
+
+    spec: TensorSpec
+    step: Shape
+    start: Shape
+
+
+@dataclass(frozen=True)
+class Access:
+    """A tensor argument addressed as (n, channel block, spatial...), `block` channels at a time.
+
+    view: the tensor is every `step`-th spatial element of a larger one, from `start` on.
+    """
+
+    name: str
+    spec: TensorSpec
+    view: View | None = None
+
+    @property
+    def block(self) -> int:
+        return self.spec.layout.block
+
+    @property
+    def channels(self) -> int:
+        return self.spec.shape[1] if self.spec.rank > 1 else 1
+
+    @property
+    def argument(self) -> str:
+        return f"__global const {stored_type(self.spec.dtype)} *restrict {self.name}"
+
+    @property
+    def result_argument(self) -> str:
+        return f"__global {stored_type(self.spec.dtype)} *restrict {self.name}"
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Element strides of (n, channel block, spatial...); extents of 1 have stride 0."""
+        spec = self.view.spec if self.view else self.spec
+        physical = spec.layout.physical(spec.shape)
+        strides = row_major_strides(physical)
+        if self.block > 1:
+            strides, physical = strides[:-1], physical[:-1]
+        logical = self.spec.layout.physical(self.spec.shape)
+        return tuple(0 if logical[a] == 1 else s for a, s in enumerate(strides))
+
+    def at(self, index: list[str] | tuple[str, ...]) -> str:
+        """Element offset of (n, channel block, spatial...); indices beyond the rank are dropped."""
+        index, base, strides = list(index)[: self.spec.rank], 0, self.strides
+        if self.view:
+            spatial = zip(self.view.step, self.view.start, row_major_strides(self.view.spec.shape)[2:], strict=True)
+            full = self._view_strides()
+            base = sum(start * s for (_, start, _), s in zip(spatial, full, strict=True))
+            strides = (*strides[:2], *(s * step for s, step in zip(full, self.view.step, strict=True)))
+        return offset(index, strides, base)
+
+    def _view_strides(self) -> tuple[int, ...]:
+        assert self.view is not None
+        physical = self.view.spec.layout.physical(self.view.spec.shape)
+        strides = row_major_strides(physical)
+        return strides[2:-1] if self.block > 1 else strides[2:]
+
+    def load(self, index: list[str] | tuple[str, ...]) -> str:
+        """The `block` channels at (n, channel block, spatial...)."""
+        return load(self.name, self.at(index), self.spec.dtype, self.block)
+
+    def load_channels(self, n: str, block: str, spatial: list[str], width: int) -> str:
+        """`width` channels from `width * block` on, as a vector; channels beyond the last repeat it."""
+        if width == self.block:
+            return self.load([n, block, *spatial])
+        if self.channels == 1:
+            scalar = load(self.name, self.at([n, "0", *spatial]), self.spec.dtype)
+            return f"((float{width})({scalar}))"
+        assert self.block == 1, self.spec
+        if self.strides[1] == 1 and self.channels % width == 0:
+            at = offset([n, f"({block}) * {width}", *spatial][: self.spec.rank], self.strides)
+            return load(self.name, at, self.spec.dtype, width)
+        lanes = []
+        for lane in range(width):
+            channel = f"(({block}) * {width} + {lane})"
+            if self.channels % width:
+                channel = f"min({channel}, {self.channels - 1})"
+            lanes.append(load(self.name, self.at([n, channel, *spatial]), self.spec.dtype))
+        return f"((float{width})({', '.join(lanes)}))"
+
+    def store_channels(self, value: str, n: str, block: str, spatial: list[str], width: int) -> str:
+        """Statement that writes `width` channels from `width * block` on; padding lanes get zero."""
+        padded = self.channels % width != 0
+        if width == self.block:
+            if padded and width > 1:
+                value = f"select({value}, (float{width})(0.0f), LANES{width} + ({block}) * {width} >= {self.channels})"
+            return store(self.name, self.at([n, block, *spatial]), value, self.spec.dtype, width)
+        at = self.at([n, f"(({block}) * {width} + lane)", *spatial])
+        limit = f"min({width}, {self.channels} - ({block}) * {width})" if padded else str(width)
+        return (
+            f"{{ float lanes[{width}]; vstore{width}({value}, 0, lanes); "
+            f"for (int lane = 0; lane < {limit}; ++lane) {self.name}[{at}] = lanes[lane]; }}"
+        )

@@ -1,0 +1,70 @@
+"""Element-wise expressions and epilogues -> C statements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnef_cl.codegen.ctypes import value_type
+from nnef_cl.ir.dtype import I64, DType
+from nnef_cl.ir.tensor import TensorSpec
+
+
+@dataclass(frozen=True)
+class CStep:
+    """text: C with the placeholders {0} {1}.. for operands, {T} float type, {I} mask type, {select}."""
+
+    text: str
+    args: tuple[int, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Values 0 .. arity-1 are operands, arity+k is step k; the last value is the result."""
+
+    arity: int
+    steps: tuple[CStep, ...]
+
+    @property
+    def needs_scalars(self) -> bool:
+        """64-bit integers are computed one at a time: their masks would need a width of their own."""
+        return any(step.dtype == I64 for step in self.steps)
+
+    def statements(self, operands: list[str], width: int, prefix: str = "v") -> tuple[list[str], str]:
+        """C declarations, one per step, and the name of the result."""
+        names = list(operands)
+        lines = []
+        for step in self.steps:
+            name = f"{prefix}{len(names)}"
+            text = spell(step.text, [names[a] for a in step.args], width)
+            lines.append(f"const {value_type(step.dtype, width)} {name} = {text};")
+            names.append(name)
+        return lines, names[-1]
+
+
+def spell(text: str, operands: list[str], width: int) -> str:
+    """One expression for vectors of `width` floats."""
+    suffix = "" if width == 1 else str(width)
+    select = "SELECT" if width == 1 else "select"
+    return text.format(*operands, T=f"float{suffix}", I=f"int{suffix}", select=select)
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What a kernel applies to its result before the store: operand 0 is the result, the others are tensors."""
+
+    expression: Expression
+    operands: tuple[TensorSpec, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.expression.steps)
+
+
+IDENTITY = Epilogue(Expression(1, ()))
+
+
+def widest(limit: int, extent: int) -> int:
+    """The widest OpenCL vector of at most `limit` lanes that divides `extent`."""
+    return next((width for width in (16, 8, 4, 2) if width <= limit and extent % width == 0), 1)
+
+

@@ -1,0 +1,40 @@
+"""How many work-items run a loop over independent elements, and in what groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnef_cl.codegen.target import Target
+
+GROUPS_PER_UNIT = 8
+SMALLEST_GROUP = 2048
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`count` independent items; a group of `local` work-items takes `chunk` x `local` of them."""
+
+    count: int
+    chunk: int
+    local: int
+
+    @classmethod
+    def of(cls, count: int, target: Target, width: int = 1, cost: int = 1) -> Grid:
+        """Few large groups on devices with few units; one item per work-item elsewhere.
+
+        width: lanes of one item (explicit vectors run in groups of one work-item); cost: operations per lane.
+        """
+        local = 1 if width > 1 else min(target.work_group, target.max_work_group)
+        if target.vector_width == 1:
+            return cls(count, 1, local)
+        groups = target.compute_units * GROUPS_PER_UNIT
+        smallest = max(1, SMALLEST_GROUP // (local * width * cost))
+        return cls(count, max(smallest, -(-count // (groups * local))), local)
+
+    @property
+    def global_size(self) -> tuple[int]:
+        return (-(-self.count // (self.chunk * self.local)) * self.local,)
+
+    @property
+    def local_size(self) -> tuple[int]:
+        return (self.local,)

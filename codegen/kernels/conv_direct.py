@@ -1,0 +1,225 @@
+"""Direct convolution: one work-item computes a register tile of `tile` pixels x `blocks` vectors of channels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.expression import Epilogue
+from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernel import Kernel, PackFloats
+from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.layout import Shape
+
+MAX_PATCH = 16384
+"""Floats of private memory for one input patch."""
+
+
+@dataclass(frozen=True)
+class ConvDirect(Kernel):
+    """x, y: (N, C, depth, height, width). channels: input channels read at a time.
+
+    direct: windows never leave the input, so taps are read in place; otherwise the patch under the tile is
+    copied to private memory first, borders resolved, and every tap has a fixed place there.
+    """
+
+    stem: ClassVar[str] = "conv_direct"
+    x: Access
+    y: Access
+    extras: tuple[Access, ...]
+    epilogue: Epilogue
+    geometry: Geometry
+    groups: int
+    width: int
+    blocks: int
+    tile: int
+    channels: int
+    direct: bool
+    grid: Grid
+
+    @property
+    def title(self) -> str:
+        size = "x".join(map(str, self.geometry.size))
+        return (
+            f"{size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
+            f"tile {self.tile} pixels x {self.blocks} x {self.width} channels"
+        )
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+    @property
+    def arguments(self) -> str:
+        extras = [e.argument for e in self.extras]
+        return ", ".join(
+            [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias",
+             *extras, self.y.result_argument]
+        )  # fmt: skip
+
+    @property
+    def in_channels(self) -> int:
+        """Input channels of one group."""
+        return self.x.spec.shape[1] // self.groups
+
+    @property
+    def steps(self) -> int:
+        """Channel steps of one group."""
+        return -(-self.in_channels // self.channels)
+
+    @property
+    def channel_groups(self) -> int:
+        """Tiles along the output channels, all groups together."""
+        return self.groups * -(-(self.y.spec.shape[1] // self.groups) // (self.width * self.blocks))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        n, _, depth, height, width = self.y.spec.shape
+        return (n, self.channel_groups, depth, height, -(-width // self.tile))
+
+    @property
+    def patch_width(self) -> int:
+        g = self.geometry
+        return (self.tile - 1) * g.stride[2] + (g.size[2] - 1) * g.dilation[2] + 1
+
+    @property
+    def patch_rows(self) -> int:
+        return self.geometry.size[0] * self.geometry.size[1]
+
+    @property
+    def blocked(self) -> bool:
+        return self.x.block > 1
+
+    @property
+    def pixel_step(self) -> int:
+        """Distance in elements between neighbouring output pixels' taps."""
+        return self.geometry.stride[2] * (self.channels if self.blocked else 1)
+
+    @property
+    def column_step(self) -> int:
+        return self.geometry.dilation[2] * (self.channels if self.blocked else 1)
+
+    @property
+    def channel_step(self) -> int:
+        """Distance in elements between neighbouring channels of one step."""
+        if self.blocked:
+            return 1
+        return self.x.strides[1] if self.direct else self.patch_rows * self.patch_width
+
+    def first(self, axis: int, output: str) -> str:
+        """C text: input index of an output's first tap."""
+        stride, before = self.geometry.stride[axis], self.geometry.before[axis]
+        return f"{output} * {stride} - ({before})"
+
+    def source(self, axis: int, index: str) -> str:
+        return border_index(self.geometry.border, index, self.x.spec.shape[2 + axis])
+
+    @property
+    def tested(self) -> bool:
+        return tested(self.geometry.border)
+
+    @cached_property
+    def finish(self) -> list[str]:
+        """Epilogue and store of every accumulator."""
+        lines = []
+        for block in range(self.blocks):
+            for pixel in range(self.tile):
+                index = f"(block + {block})"
+                spatial = ["od", "oh", f"(ow + {pixel})"]
+                operands = [f"a{pixel}_{block}"]
+                for extra in self.extras:
+                    operands.append(extra.load_channels("n", index, spatial, self.width))
+                steps, result = self.epilogue.expression.statements(operands, self.width)
+                lines += ["{", *steps, self.y.store_channels(result, "n", index, spatial, self.width), "}"]
+        return lines
+
+
+@dataclass(frozen=True)
+class PackFilter(PackFloats):
+    """(K, C/groups, taps...) -> [K tiles][channel steps][taps][channels][blocks x width], padded with zeros."""
+
+    groups: int
+    width: int
+    blocks: int
+    channels: int
+
+    def shape(self, filter: Shape) -> Shape:
+        k, c = filter[:2]
+        lanes = self.width * self.blocks
+        tiles, steps = -(-(k // self.groups) // lanes), -(-c // self.channels)
+        return (self.groups, tiles, steps, math.prod(filter[2:]), self.channels, lanes)
+
+    def __call__(self, filter: np.ndarray) -> np.ndarray:
+        k, c = filter.shape[:2]
+        _, tiles, steps, taps, _, lanes = self.shape(filter.shape)
+        padded = np.zeros((self.groups, tiles * lanes, steps * self.channels, taps), np.float32)
+        padded[:, : k // self.groups, :c] = filter.reshape(self.groups, k // self.groups, c, taps)
+        split = padded.reshape(self.groups, tiles, lanes, steps, self.channels, taps)
+        return np.ascontiguousarray(split.transpose(0, 1, 3, 5, 4, 2))
+
+
+@dataclass(frozen=True)
+class PackBias(PackFloats):
+    """A singleton or (1, K) / (K,) bias -> K values, padded with zeros to whole tiles of `lanes` per group."""
+
+    channels: int
+    groups: int
+    lanes: int
+
+    def shape(self, bias: Shape) -> Shape:
+        return (self.groups, -(-(self.channels // self.groups) // self.lanes) * self.lanes)
+
+    def __call__(self, bias: np.ndarray) -> np.ndarray:
+        each = self.channels // self.groups
+        padded = np.zeros(self.shape(bias.shape), np.float32)
+        padded[:, :each] = np.broadcast_to(bias.reshape(-1), (self.channels,)).reshape(self.groups, each)
+        return padded
+
+
+def conv_direct(
+    x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, groups: int,
+    target: Target,
+) -> ConvDirect | None:  # fmt: skip
+    """The kernel, or None where channels of a group do not fall on whole vectors."""
+    c, k = x.spec.shape[1] // groups, y.spec.shape[1] // groups
+    width = y.block if y.block > 1 else min(max(4, target.vector_width), 1 << (k - 1).bit_length())
+    if groups > 1 and (k % width or (x.block > 1 and c % x.block)):
+        return None
+    channels = x.block if x.block > 1 else max(d for d in range(1, 17) if c % d == 0)
+    blocks, tile = choose_tile(-(-k // width), y.spec.shape[4], target.vector_registers)
+    direct = all(geometry.inside(a, x.spec.shape[2 + a], y.spec.shape[2 + a]) for a in range(3))
+    tile_count = -(-y.spec.shape[4] // tile)
+    n, _, depth, height, _ = y.spec.shape
+    count = n * groups * -(-k // (width * blocks)) * depth * height * tile_count
+    grid = Grid.of(count, target, width * 2, c * geometry.taps * tile)
+    kernel = ConvDirect(
+        x, y, extras, epilogue, geometry, groups, width, blocks, tile, channels, direct, grid
+    )  # fmt: skip
+    if not direct and kernel.patch_rows * kernel.patch_width * channels > MAX_PATCH:
+        return None
+    return kernel
+
+
+def choose_tile(vectors: int, pixels: int, registers: int) -> tuple[int, int]:
+    """(vectors, pixels) of one register tile: least work over the whole row, loads and recomputed pixels counted."""
+    best: tuple[float, int, int] | None = None
+    for blocks in (b for b in (1, 2, 3, 4) if vectors % b == 0):
+        for tile in range(1, min(pixels, (registers - 1 - blocks) // blocks + 1) + 1):
+            if blocks * tile + blocks > registers:
+                continue
+            steps = -(-pixels // tile) * (vectors // blocks)
+            cost = steps * (max(blocks * tile, blocks + tile) / 2 + 1.5)
+            if best is None or cost < best[0]:
+                best = (cost, blocks, tile)
+    assert best is not None
+    return best[1], best[2]

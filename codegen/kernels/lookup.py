@@ -1,0 +1,108 @@
+"""Rearrangements whose source index is not affine: borders of `pad`, indices of `gather`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nnef_cl.codegen.access import offset
+from nnef_cl.codegen.ctypes import literal, stored_type
+from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.kernels.window import border_index
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.dtype import DType
+from nnef_cl.ir.layout import Shape, row_major_strides
+
+
+@dataclass(frozen=True)
+class Pad(Kernel):
+    """Plain tensors. before: elements added (or cropped, negative) in front per axis; value: for 'constant'."""
+
+    stem: ClassVar[str] = "pad"
+    dtype: DType
+    x: Shape
+    y: Shape
+    before: Shape
+    border: str
+    value: float
+    grid: Grid
+
+    @property
+    def title(self) -> str:
+        return f"{self.border} {self.x} -> {self.y}"
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+    @property
+    def type(self) -> str:
+        return stored_type(self.dtype)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(f"o{k}" for k in range(len(self.y)))
+
+    def source(self, axis: int) -> str:
+        return border_index(self.border, f"(o{axis} - ({self.before[axis]}))", self.x[axis])
+
+    @property
+    def inside(self) -> str:
+        checks = [
+            f"i{a} >= 0 && i{a} < {n}" for a, n in enumerate(self.x)
+            if self.before[a] > 0 or self.y[a] - self.before[a] > n
+        ]  # fmt: skip
+        return " && ".join(checks) if self.border == "constant" and checks else "1"
+
+    @property
+    def at(self) -> str:
+        return offset([f"i{a}" for a in range(len(self.x))], row_major_strides(self.x))
+
+    @property
+    def filling(self) -> str:
+        return literal(self.value, self.dtype)
+
+
+@dataclass(frozen=True)
+class Gather(Kernel):
+    """y[outer, k, inner] = x[outer, indices[k], inner]; an index outside 0 .. extent-1 is clamped."""
+
+    stem: ClassVar[str] = "gather"
+    dtype: DType
+    outer: int
+    extent: int
+    count: int
+    inner: int
+    grid: Grid
+
+    @property
+    def title(self) -> str:
+        return f"{self.count} of {self.extent}, outer {self.outer}, inner {self.inner}"
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+    @property
+    def type(self) -> str:
+        return stored_type(self.dtype)
+
+
+def pad(dtype: DType, x: Shape, y: Shape, before: Shape, border: str, value: float, target: Target) -> Pad:
+    count = 1
+    for extent in y:
+        count *= extent
+    return Pad(dtype, x, y, before, border, value, Grid.of(count, target))
+
+
+def gather(dtype: DType, outer: int, extent: int, count: int, inner: int, target: Target) -> Gather:
+    return Gather(dtype, outer, extent, count, inner, Grid.of(outer * count * inner, target))

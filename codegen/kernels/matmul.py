@@ -1,0 +1,171 @@
+"""Matrix product on a register tile: rows of A against a packed panel of B."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from nnef_cl.codegen.access import offset
+from nnef_cl.codegen.ctypes import load
+from nnef_cl.codegen.expression import Epilogue
+from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernel import Kernel, PackFloats
+from nnef_cl.codegen.kernels.conv_direct import choose_tile
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.layout import Shape
+
+
+@dataclass(frozen=True)
+class Matmul(Kernel):
+    """C[batch, m, n] = sum over k of A[batch, m, k] * B[batch, k, n].
+
+    batch: extents; a, extras: element strides of (batch..., m, k) and (batch..., m, n); panels: element strides
+    of the packed B, [batch][N tiles][k][blocks x width], along the batch axes.
+    """
+
+    stem: ClassVar[str] = "matmul"
+    batch: Shape
+    rows: int
+    columns: int
+    depth: int
+    a: Shape
+    panels: Shape
+    extras: tuple[Shape, ...]
+    epilogue: Epilogue
+    width: int
+    blocks: int
+    tile: int
+    grid: Grid
+
+    @property
+    def title(self) -> str:
+        batch = f"{self.batch} x " if self.batch else ""
+        return f"{batch}{self.rows} x {self.depth} by {self.depth} x {self.columns}, tile {self.tile} x {self.blocks} x {self.width}"
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+    @property
+    def arguments(self) -> str:
+        extras = [
+            f"__global const {'uchar' if s.dtype.kind == 'logical' else 'float'} *restrict e{k}"
+            for k, s in enumerate(self.epilogue.operands)
+        ]
+        inputs = ["__global const float *restrict a", "__global const float *restrict b", *extras]
+        return ", ".join([*inputs, "__global float *restrict y"])
+
+    @property
+    def lanes(self) -> int:
+        return self.width * self.blocks
+
+    @property
+    def column_tiles(self) -> int:
+        return -(-self.columns // self.lanes)
+
+    @property
+    def batch_axes(self) -> tuple[str, ...]:
+        return tuple(f"b{k}" for k in range(len(self.batch)))
+
+    @property
+    def counts(self) -> Shape:
+        return (*self.batch, self.column_tiles, -(-self.rows // self.tile))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.batch_axes, "ntile", "mtile")
+
+    @property
+    def a_start(self) -> str:
+        return offset((*self.batch_axes, "m"), self.a[:-1])
+
+    @property
+    def b_start(self) -> str:
+        return offset((*self.batch_axes, "ntile"), (*self.panels, self.depth * self.lanes))
+
+    @property
+    def row_step(self) -> int:
+        return self.a[-2]
+
+    @property
+    def depth_step(self) -> int:
+        return self.a[-1]
+
+    @property
+    def result_strides(self) -> Shape:
+        strides = [1, self.columns]
+        for extent in reversed((*self.batch, self.rows)):
+            strides.append(strides[-1] * extent)
+        return tuple(reversed(strides[: len(self.batch) + 2]))
+
+    def finish(self, row: int, block: int) -> list[str]:
+        """Epilogue and store of one accumulator: as a vector, lane by lane where the row ends inside it."""
+        column = f"column + {block * self.width}"
+        value = f"c{row}_{block}"
+        vector = self._store(value, f"({column})", f"(m + {row})", self.width)
+        if self.width == 1 and self.columns % self.lanes == 0:
+            return ["{", *vector, "}"]
+        if self.columns % self.lanes == 0:
+            return ["{", *vector, "}"]
+        if self.width == 1:
+            return [f"if ({column} < {self.columns}) {{", *vector, "}"]
+        lanes = self._store("lanes[lane]", f"({column} + lane)", f"(m + {row})", 1)
+        return [
+            f"if ({column} + {self.width} <= {self.columns}) {{", *vector,
+            f"}} else {{ float lanes[{self.width}]; vstore{self.width}({value}, 0, lanes);",
+            f"for (int lane = 0; lane < {self.width} && {column} + lane < {self.columns}; ++lane) {{", *lanes, "} }",
+        ]  # fmt: skip
+
+    def _store(self, value: str, column: str, row: str, width: int) -> list[str]:
+        index = (*self.batch_axes, row, column)
+        operands = [value]
+        for k, (spec, strides) in enumerate(zip(self.epilogue.operands, self.extras, strict=True)):
+            each = width if strides[-1] == 1 else 1
+            text = load(f"e{k}", offset(index, strides), spec.dtype, each)
+            if each != width:
+                cast = f"int{width}" if spec.dtype.kind == "logical" else f"float{width}"
+                text = f"(({cast})({text}))" if spec.dtype.kind == "scalar" else f"(-({cast})({text}))"
+            operands.append(text)
+        steps, result = self.epilogue.expression.statements(operands, width)
+        at = offset(index, self.result_strides)
+        return [*steps, f"vstore{width}({result}, 0, y + {at});" if width > 1 else f"y[{at}] = {result};"]
+
+    @cached_property
+    def type(self) -> str:
+        return "float" if self.width == 1 else f"float{self.width}"
+
+
+@dataclass(frozen=True)
+class PackPanels(PackFloats):
+    """(batch..., K, N), or (batch..., N, K) where transposed -> [batch][N tiles][K][lanes], padded with zeros."""
+
+    lanes: int
+    transposed: bool
+
+    def shape(self, matrix: Shape) -> Shape:
+        *batch, depth, columns = (*matrix[:-2], *matrix[-2:][:: -1 if self.transposed else 1])
+        return (*batch, -(-columns // self.lanes), depth, self.lanes)
+
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        b = np.swapaxes(matrix, -1, -2) if self.transposed else matrix
+        *batch, depth, columns = b.shape
+        tiles = -(-columns // self.lanes)
+        padded = np.zeros((*batch, depth, tiles * self.lanes), np.float32)
+        padded[..., :columns] = b
+        return np.ascontiguousarray(np.moveaxis(padded.reshape(*batch, depth, tiles, self.lanes), -2, -3))
+
+
+def matmul_tile(rows: int, columns: int, target: Target) -> tuple[int, int, int]:
+    """(width, blocks, tile) for a result of rows x columns."""
+    width = min(max(4, target.vector_width), 1 << (columns - 1).bit_length())
+    vectors = -(-columns // width)
+    padded = vectors if vectors < 4 else -(-vectors // 4) * 4
+    blocks, tile = choose_tile(padded, rows, target.vector_registers)
+    return width, blocks, tile

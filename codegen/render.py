@@ -1,0 +1,61 @@
+"""Kernel records -> OpenCL C text: Mako lookup, strict names, a filter for numbers, the generated header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from mako.exceptions import RichTraceback
+from mako.lookup import TemplateLookup
+
+from nnef_cl.codegen.kernel import Kernel
+
+PRELUDE = """\
+// Shared definitions: selection for scalars, lane numbers for vectors.
+#define SELECT(if_false, if_true, mask) ((mask) ? (if_true) : (if_false))
+#define LANES2 ((int2)(0, 1))
+#define LANES4 ((int4)(0, 1, 2, 3))
+#define LANES8 ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
+#define LANES16 ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+"""
+
+
+class RenderError(Exception):
+    """A template failed: our own fault, with the template's file and line."""
+
+
+def c_text(value: Any) -> str:
+    """Mako's default filter: only text and plain integers have one C spelling."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(f"{value!r} has no fixed C spelling; pass it through codegen.ctypes.literal()")
+
+
+@cache
+def _lookup() -> TemplateLookup:
+    folder = resources.files("nnef_cl.kernels_cl")
+    return TemplateLookup(
+        directories=[str(folder)], strict_undefined=True, default_filters=["c_text"],
+        imports=["from nnef_cl.codegen.render import c_text"],
+    )  # fmt: skip
+
+
+def render_kernel(kernel: Kernel) -> str:
+    """One kernel function with its header."""
+    template = _lookup().get_template(f"{kernel.stem}.cl.mako")
+    try:
+        text = template.render(p=kernel)
+    except Exception as error:
+        trace = RichTraceback()
+        raise RenderError(f"{kernel.stem}.cl.mako:{trace.lineno}: {type(error).__name__}: {error}") from error
+    header = f"// {kernel.stem}: {kernel.title}\n// made from kernels_cl/{kernel.stem}.cl.mako by `nnef-cl dump MODEL --kernels DIR`\n"
+    return header + text.strip() + "\n"
+
+
+def render_program(kernels: Iterable[Kernel]) -> str:
+    """One self-contained source for several kernels; equal records appear once."""
+    return "\n".join([PRELUDE, *(render_kernel(kernel) for kernel in dict.fromkeys(kernels))])

@@ -1,0 +1,98 @@
+## Direct convolution on a register tile: rolled loops over taps and channels, explicit accumulators.
+<%namespace name="grid" file="/_lib/grid.cl.mako"/>\
+<%
+    g, V = p.geometry, p.width
+    _, C, D, H, W = p.x.spec.shape
+%>\
+__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
+void ${p.name}(${p.arguments})
+{
+% if not p.direct:
+    float patch[${p.patch_rows * p.patch_width * p.channels}];
+% endif
+${grid.loop(p.grid)}\
+${grid.split(("n", "ktile", "od", "oh", "otile"), p.counts)}\
+        const int ow = min(otile * ${p.tile}, ${p.y.spec.shape[4] - p.tile});
+        const int block = ktile * ${p.blocks};
+        const int group = ktile / ${p.channel_groups // p.groups};
+        const int id0 = ${p.first(0, "od")}, ih0 = ${p.first(1, "oh")}, iw0 = ${p.first(2, "ow")};
+        __global const float *w = filter + ktile * ${p.steps * g.taps * p.channels * p.blocks * V};
+% for b in range(p.blocks):
+% for t in range(p.tile):
+        float${V if V > 1 else ""} a${t}_${b} = ${f"vload{V}" if V > 1 else "*"}(${f"block + {b}, bias" if V > 1 else f"bias + block + {b}"});
+% endfor
+% endfor
+        for (int step = 0; step < ${p.steps}; ++step) {
+% if p.direct:
+<% start = p.x.at(["n", "channel", "id0", "ih0", "iw0"]) %>\
+            const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
+            __global const float *place = x + ${start};
+% else:
+            const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
+${fill()}\
+% endif
+            for (int kd = 0; kd < ${g.size[0]}; ++kd)
+            for (int kh = 0; kh < ${g.size[1]}; ++kh)
+            for (int kw = 0; kw < ${g.size[2]}; ++kw) {
+% if p.direct:
+                __global const float *s = place + kd * ${p.x.strides[2] * g.dilation[0]} + kh * ${p.x.strides[3] * g.dilation[1]} + kw * ${p.column_step};
+% else:
+                const float *s = patch + (kd * ${g.size[1]} + kh) * ${p.patch_width * (p.channels if p.blocked else 1)} + kw * ${p.column_step};
+% endif
+                for (int c = 0; c < ${p.channels}; ++c) {
+% for b in range(p.blocks):
+                    const float${V if V > 1 else ""} w${b} = ${f"vload{V}({b}, w)" if V > 1 else f"w[{b}]"};
+% endfor
+                    w += ${p.blocks * V};
+% for t in range(p.tile):
+                    const float s${t} = s[${t * p.pixel_step} + c * ${p.channel_step}];
+% for b in range(p.blocks):
+                    a${t}_${b} = fma((float${V if V > 1 else ""})(s${t}), w${b}, a${t}_${b});
+% endfor
+% endfor
+                }
+            }
+        }
+% for line in p.finish:
+        ${line}
+% endfor
+    }
+}
+<%def name="fill()">\
+            // Copy the input under the tile, borders resolved.
+            for (int kd = 0; kd < ${p.geometry.size[0]}; ++kd)
+            for (int kh = 0; kh < ${p.geometry.size[1]}; ++kh) {
+                const int id = id0 + kd * ${p.geometry.dilation[0]}, ih = ih0 + kh * ${p.geometry.dilation[1]};
+                const int row = kd * ${p.geometry.size[1]} + kh;
+% if p.tested:
+                const int inside = id >= 0 && id < ${p.x.spec.shape[2]} && ih >= 0 && ih < ${p.x.spec.shape[3]};
+% endif
+                const int sd = ${p.source(0, "id")}, sh = ${p.source(1, "ih")};
+% if p.blocked:
+                for (int q = 0; q < ${p.patch_width}; ++q) {
+                    const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+% if p.tested:
+                    float${p.channels} value = (float${p.channels})(0.0f);
+                    if (inside && iw >= 0 && iw < ${p.x.spec.shape[4]})
+                        value = ${p.x.load(["n", "channel", "sd", "sh", "sw"])};
+                    vstore${p.channels}(value, row * ${p.patch_width} + q, patch);
+% else:
+                    vstore${p.channels}(${p.x.load(["n", "channel", "sd", "sh", "sw"])}, row * ${p.patch_width} + q, patch);
+% endif
+                }
+% else:
+                for (int c = 0; c < ${p.channels}; ++c)
+                for (int q = 0; q < ${p.patch_width}; ++q) {
+                    const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+% if p.tested:
+                    float value = 0.0f;
+                    if (inside && iw >= 0 && iw < ${p.x.spec.shape[4]})
+                        value = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
+                    patch[(c * ${p.patch_rows} + row) * ${p.patch_width} + q] = value;
+% else:
+                    patch[(c * ${p.patch_rows} + row) * ${p.patch_width} + q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
+% endif
+                }
+% endif
+            }
+</%def>

@@ -1,0 +1,15 @@
+## Element-wise map or affine rearrangement: any rank, layout, type and broadcast.
+<%namespace name="grid" file="/_lib/grid.cl.mako"/>\
+__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
+void ${p.name}(${p.arguments})
+{
+${grid.loop(p.grid)}\
+${grid.split(p.split_names, p.counts)}\
+% if p.width > 1:
+        const int ${p.axes[-1]} = step * ${p.width};
+% endif
+% for line in p.body:
+        ${line}
+% endfor
+    }
+}

@@ -1,0 +1,31 @@
+## Softmax: maximum, exponentials and their sum, division; the exponentials wait in the output.
+<%namespace name="grid" file="/_lib/grid.cl.mako"/>\
+__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
+void ${p.name}(__global const float *restrict x, __global float *restrict y)
+{
+${grid.loop(p.grid)}\
+${grid.split(p.split_names, p.counts)}\
+% if p.width > 1:
+        const int ${p.axes[-1]} = step * ${p.width};
+% endif
+        ${p.type} largest = (${p.type})(-INFINITY);
+        ${loops()}{
+            const ${p.type} value = ${p.value};
+            largest = ${p.select}(largest, value, value > largest || value != value);
+        }
+        ${p.type} sum = (${p.type})(0.0f);
+        ${loops()}{
+            const ${p.type} value = exp(${p.value} - largest);
+            sum += value;
+            ${p.write("value")}
+        }
+        ${loops()}{
+            ${p.write(f"{p.result} / sum")}
+        }
+    }
+}
+<%def name="loops()">\
+% for axis, extent in enumerate(p.reduced):
+for (int r${axis} = 0; r${axis} < ${extent}; ++r${axis}) \
+% endfor
+</%def>

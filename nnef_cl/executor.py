@@ -1,0 +1,93 @@
+"""Plan + device -> Executable: every argument bound once, a run enqueues the whole plan in one in-order queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nnef_cl.codegen.render import render_program
+from nnef_cl.device.manager import Device
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.plan.records import Buffer, Plan
+
+Progress = Callable[[str, int, int], None]
+PROGRAM_KERNELS = 64
+"""Kernels of one program: a build costs about 0.1 s whatever its size, and progress is shown between builds."""
+
+
+class Executable:
+    """One plan on one device. Not thread-safe: kernels keep their arguments."""
+
+    def __init__(self, plan: Plan, device: Device, progress: Progress | None = None) -> None:
+        self.plan, self.device = plan, device
+        self._progress = progress or (lambda stage, done, total: None)
+        self._buffers: dict[Buffer, Any] = {}
+        largest = max([*plan.slots, *(w.bytes for w in plan.weights)], default=0)
+        device.check_budget(plan.bytes, largest)
+
+    def compile(self) -> None:
+        """Renders and builds the plan's kernels."""
+        kernels = self.plan.kernels
+        self._functions: dict[Any, Any] = {}
+        for start in range(0, len(kernels), PROGRAM_KERNELS):
+            self._progress("compile", start, len(kernels))
+            some = kernels[start : start + PROGRAM_KERNELS]
+            self._functions |= dict.fromkeys(some, self.device.build(render_program(some)))
+        self._progress("compile", len(kernels), len(kernels))
+
+    def upload(self) -> None:
+        """Packs and copies the weights, makes the slots, binds every kernel's arguments."""
+        for index, weight in enumerate(self.plan.weights):
+            self._progress("upload", index, len(self.plan.weights))
+            packed = weight.pack(*(c.array for c in weight.constants))
+            buffer = self._buffers[Buffer("weight", index)] = self.device.buffer(packed.nbytes)
+            self.device.write(buffer, packed)
+        self._progress("upload", len(self.plan.weights), len(self.plan.weights))
+        for index, size in enumerate(self.plan.slots):
+            self._buffers[Buffer("slot", index)] = self.device.buffer(size)
+        self._launches = [self._bind(step) for step in self.plan.steps]
+
+    def _bind(self, step: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
+        import pyopencl as cl  # noqa: PLC0415
+
+        with self.device.translated(f"making the kernel of {step.op} '{step.node}'"):
+            kernel = cl.Kernel(self._functions[step.kernel], step.kernel.name)
+            kernel.set_args(*(self._buffers[b] for b in step.arguments))
+        return kernel, step.kernel.global_size, step.kernel.local_size
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """inputs: logical arrays in storage types, C-contiguous. Returns logical arrays in API types."""
+        for name, array in inputs.items():
+            self.device.write(self._buffers[self.plan.inputs[name][0]], array)
+        self.enqueue()
+        return {name: self._read(*place) for name, place in self.plan.outputs.items()}
+
+    def enqueue(self) -> list[Any]:
+        """Enqueues every launch; returns their events."""
+        import pyopencl as cl  # noqa: PLC0415
+
+        queue, launch = self.device.queue, cl.enqueue_nd_range_kernel
+        with self.device.translated("running the network"):
+            return [launch(queue, kernel, size, local) for kernel, size, local in self._launches]
+
+    def device_seconds(self) -> list[float]:
+        """One more run with the inputs as they are: the seconds of every step (needs a profiling device)."""
+        events = self.enqueue()
+        self.device.finish()
+        with self.device.translated("reading the profile"):
+            return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
+
+    def _read(self, buffer: Buffer, spec: TensorSpec) -> np.ndarray:
+        stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
+        self.device.read(self._buffers[buffer], stored)
+        return spec.layout.unpack(stored, spec.shape).astype(spec.dtype.api, copy=False)
+
+    def close(self) -> None:
+        """Gives all memory back."""
+        self._launches = []
+        self._functions = {}
+        for buffer in self._buffers.values():
+            self.device.release(buffer)
+        self._buffers = {}

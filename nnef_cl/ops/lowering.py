@@ -1,0 +1,475 @@
+"""From a node's problem to kernels: every lowering function returns correct candidates, best guess first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.expression import CStep, Expression
+from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Scratch
+from nnef_cl.codegen.kernels import lookup
+from nnef_cl.codegen.kernels.conv_depthwise import PackLanes, conv_depthwise
+from nnef_cl.codegen.kernels.conv_direct import PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernels.conv_general import conv_general
+from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, matmul_tile
+from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
+from nnef_cl.codegen.kernels.pointwise import Guard, Pointwise, Strided, broadcast_strides, channel_guard
+from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
+from nnef_cl.codegen.kernels.pool import pool as pool_kernel
+from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
+from nnef_cl.codegen.kernels.softmax import softmax as softmax_kernel
+from nnef_cl.codegen.kernels.window import Geometry, five_axes, with_three_axes
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.dtype import F32, DType
+from nnef_cl.ir.layout import Shape, row_major_strides
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ops.base import Problem
+from nnef_cl.ops.windows import Window, down_window, up_window
+
+MAX_PHASES = 16
+"""A deconvolution with more stride phases than this would be too many kernels."""
+
+
+def extra_operands(problem: Problem) -> tuple[Operand, ...]:
+    """What the epilogue's operands are bound to."""
+    own = len(problem.inputs)
+    return tuple(Input(own + k) for k in range(len(problem.epilogue.operands)))
+
+
+def single(algorithm: str, *launches: Launch) -> list[Candidate]:
+    return [Candidate(algorithm, launches)]
+
+
+# Maps and affine rearrangements ----------------------------------------------------------------------------
+def pointwise(problem: Problem, target: Target) -> list[Candidate]:
+    """The internal operation `map`: its expression over all operands, broadcast to the output."""
+    y = problem.outputs[0]
+    specs = (*problem.inputs, *problem.epilogue.operands)
+    inputs = tuple(Strided(s.dtype, broadcast_strides(s, y)) for s in specs)
+    extents = y.layout.physical(y.shape)
+    kernel = pointwise_kernel(
+        "map " + str(y), extents, inputs, Strided(y.dtype, row_major_strides(extents)),
+        problem.epilogue.expression, target, channel_guard(y, "mask"),
+    )  # fmt: skip
+    operands = tuple(Input(k) for k in range(len(specs)))
+    return single("map", Launch(kernel, (*operands, Output())))
+
+
+def affine_copy(
+    what: str, dtype: DType, extents: Shape, x: tuple[Shape, int], y: tuple[Shape, int], target: Target,
+    guard: Guard | None = None,
+) -> Pointwise:  # fmt: skip
+    """Copies x[base + strides . i] to y[base + strides . i] for all i in extents."""
+    return pointwise_kernel(
+        what, extents, (Strided(dtype, *x),), Strided(dtype, *y), Expression(1, ()), target, guard
+    )  # fmt: skip
+
+
+def cast(problem: Problem, target: Target) -> list[Candidate]:
+    x, y = problem.inputs[0], problem.outputs[0]
+    text = {
+        ("scalar", "integer"): "convert_long_sat_rtz({0})", ("scalar", "logical"): "({0} != 0)",
+        ("integer", "scalar"): "convert_float({0})", ("integer", "logical"): "({0} != 0)",
+        ("logical", "scalar"): "convert_float({0} & 1)", ("logical", "integer"): "convert_long({0} & 1)",
+    }.get((x.dtype.kind, y.dtype.kind))  # fmt: skip
+    steps = (CStep(text, (0,), y.dtype),) if text else ()
+    scalar = replace(target, vector_width=1)
+    kernel = pointwise_kernel(
+        f"cast {x} to {y.dtype}", x.shape, (Strided(x.dtype, row_major_strides(x.shape)),),
+        Strided(y.dtype, row_major_strides(x.shape)), Expression(1, steps), scalar,
+    )  # fmt: skip
+    return single("cast", Launch(kernel, (Input(0), Output())))
+
+
+def reorder(problem: Problem, target: Target) -> list[Candidate]:
+    """The internal operation `reorder`: the same values in another layout."""
+    x, y = problem.inputs[0], problem.outputs[0]
+    blocked = y if y.layout.block > 1 else x
+    extents = blocked.layout.physical(blocked.shape)
+    strides = row_major_strides(extents), broadcast_strides(x if blocked is y else y, blocked)
+    guard = channel_guard(blocked, "zero" if blocked is y else "skip")
+    source, result = (strides[1], strides[0]) if blocked is y else strides
+    kernel = affine_copy(f"reorder {x} to {y.layout}", x.dtype, extents, (source, 0), (result, 0), target, guard)
+    return single("reorder", Launch(kernel, (Input(0), Output())))
+
+
+def alias(problem: Problem, target: Target) -> list[Candidate]:
+    """No kernel: the output is the input's memory."""
+    return [Candidate("alias", ())]
+
+
+def _copy(what: str, problem: Problem, target: Target, extents: Shape, x: tuple[Shape, int]) -> list[Candidate]:
+    """One copy that fills the whole (plain) output in order of `extents`."""
+    kernel = affine_copy(what, problem.inputs[0].dtype, extents, x, (row_major_strides(extents), 0), target)
+    return single(what, Launch(kernel, (Input(0), Output())))
+
+
+def transpose(problem: Problem, target: Target) -> list[Candidate]:
+    x, y = problem.inputs[0], problem.outputs[0]
+    axes = (*problem.attrs["axes"], *range(len(problem.attrs["axes"]), x.rank))
+    strides = row_major_strides(x.shape)
+    return _copy("transpose", problem, target, y.shape, (tuple(strides[a] for a in axes), 0))
+
+
+def slice(problem: Problem, target: Target) -> list[Candidate]:
+    from nnef_cl.ops.shapes import slice_bounds  # noqa: PLC0415
+
+    x, y = problem.inputs[0], problem.outputs[0]
+    strides, base = list(row_major_strides(x.shape)), 0
+    for axis, (begin, _, step) in slice_bounds(x.shape, **problem.attrs).items():
+        base += begin * strides[axis]
+        strides[axis] *= step
+    return _copy("slice", problem, target, y.shape, (tuple(strides), base))
+
+
+def tile(problem: Problem, target: Target) -> list[Candidate]:
+    x = problem.inputs[0]
+    strides = row_major_strides(x.shape)
+    extents = tuple(e for n, r in zip(x.shape, problem.attrs["repeats"], strict=True) for e in (r, n))
+    return _copy("tile", problem, target, extents, (tuple(s for k in strides for s in (0, k)), 0))
+
+
+def nearest_upsample(problem: Problem, target: Target) -> list[Candidate]:
+    x = problem.inputs[0]
+    factors = (1, 1, *problem.attrs["factor"])
+    physical = x.layout.physical(x.shape)
+    strides = row_major_strides(physical)
+    factors += (1,) * (len(physical) - len(factors))
+    extents = tuple(e for n, f in zip(physical, factors, strict=True) for e in (n, f))
+    return _copy("nearest_upsample", problem, target, extents, (tuple(s for k in strides for s in (k, 0)), 0))
+
+
+def nearest_downsample(problem: Problem, target: Target) -> list[Candidate]:
+    x, y = problem.inputs[0], problem.outputs[0]
+    factors = (1, 1, *problem.attrs["factor"])
+    strides = tuple(s * f for s, f in zip(row_major_strides(x.shape), factors, strict=True))
+    return _copy("nearest_downsample", problem, target, y.shape, (strides, 0))
+
+
+def _parts(whole: TensorSpec, parts: tuple[TensorSpec, ...], axis: int) -> list[tuple[Shape, Shape, int]]:
+    """Per part: stored extents, strides in the whole, and offset there."""
+    strides = row_major_strides(whole.layout.physical(whole.shape))
+    result, at = [], 0
+    for part in parts:
+        extents = part.layout.physical(part.shape)
+        result.append((extents, strides, at * strides[axis]))
+        at += extents[axis]
+    return result
+
+
+def concat(problem: Problem, target: Target) -> list[Candidate]:
+    y, axis = problem.outputs[0], problem.attrs["axis"]
+    launches = []
+    for k, (extents, strides, base) in enumerate(_parts(y, problem.inputs, axis)):
+        source = row_major_strides(extents)
+        kernel = affine_copy("concat", y.dtype, extents, (source, 0), (strides, base), target)
+        launches.append(Launch(kernel, (Input(k), Output())))
+    return single("concat", *launches)
+
+
+def split(problem: Problem, target: Target) -> list[Candidate]:
+    x, axis = problem.inputs[0], problem.attrs["axis"]
+    launches = []
+    for k, (extents, strides, base) in enumerate(_parts(x, problem.outputs, axis)):
+        kernel = affine_copy("split", x.dtype, extents, (strides, base), (row_major_strides(extents), 0), target)
+        launches.append(Launch(kernel, (Input(0), Output(k))))
+    return single("split", *launches)
+
+
+def stack(problem: Problem, target: Target) -> list[Candidate]:
+    axis = problem.attrs["axis"]
+    inputs = tuple(replace(x, shape=(*x.shape[:axis], 1, *x.shape[axis:])) for x in problem.inputs)
+    return concat(replace(problem, inputs=inputs), target)
+
+
+def unstack(problem: Problem, target: Target) -> list[Candidate]:
+    axis = problem.attrs["axis"]
+    outputs = tuple(replace(y, shape=(*y.shape[:axis], 1, *y.shape[axis:])) for y in problem.outputs)
+    return split(replace(problem, outputs=outputs), target)
+
+
+def copies(problem: Problem, target: Target) -> list[Candidate]:
+    """copy_n: the same tensor several times."""
+    x = problem.inputs[0]
+    strides = row_major_strides(x.shape)
+    kernel = affine_copy("copy_n", x.dtype, x.shape, (strides, 0), (strides, 0), target)
+    return single("copy_n", *(Launch(kernel, (Input(0), Output(k))) for k in range(len(problem.outputs))))
+
+
+def pad(problem: Problem, target: Target) -> list[Candidate]:
+    x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
+    before = tuple(p for p, _ in attrs["padding"])
+    kernel = lookup.pad(x.dtype, x.shape, y.shape, before, attrs["border"], float(attrs["value"]), target)
+    return single("pad", Launch(kernel, (Input(0), Output())))
+
+
+def gather(problem: Problem, target: Target) -> list[Candidate]:
+    x, indices = problem.inputs
+    axis = problem.attrs["axis"]
+    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    kernel = lookup.gather(x.dtype, outer, x.shape[axis], indices.volume, inner, target)
+    return single("gather", Launch(kernel, (Input(0), Input(1), Output())))
+
+
+# Windows ---------------------------------------------------------------------------------------------------
+def _geometry(window: Window, border: str) -> Geometry:
+    return Geometry(window.size, window.stride, window.dilation, window.before, border)
+
+
+def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
+    """box and max_pool."""
+
+    def lower(problem: Problem, target: Target) -> list[Candidate]:
+        x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
+        window = down_window(
+            x.shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"]
+        )
+        normalize = "none"
+        if attrs.get("normalize"):
+            normalize = "valid" if attrs["border"] == "ignore" else "volume"
+        extras = tuple(Access(f"e{k}", _full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
+        kernel = pool_kernel(
+            Access("x", x), Access("y", y), extras, problem.epilogue, _geometry(window, attrs["border"]),
+            maximum, normalize, target,
+        )  # fmt: skip
+        return single("pool", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
+
+    return lower
+
+
+def _full_rank(spec: TensorSpec, rank: int) -> TensorSpec:
+    """Trailing axes of extent 1 added up to `rank`."""
+    return replace(spec, shape=spec.shape + (1,) * (rank - spec.rank))
+
+
+def pool_blocked(problem: Problem, lanes: int) -> bool:
+    """Channel blocks work where the window leaves batch and channels alone."""
+    x, attrs = problem.inputs[0], problem.attrs
+    if x.rank < 3:
+        return False
+    window = down_window(x.shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"])
+    return all(window.size[a] == 1 and window.stride[a] == 1 and window.before[a] == 0 for a in (0, 1))
+
+
+def upsample_blocked(problem: Problem, lanes: int) -> bool:
+    """Only spatial axes grow."""
+    return problem.inputs[0].rank > 2
+
+
+def concat_blocked(problem: Problem, lanes: int) -> bool:
+    """Parts must begin on whole blocks where they are joined along the channels."""
+    if problem.inputs[0].rank < 3 or problem.attrs["axis"] == 0:
+        return False
+    return problem.attrs["axis"] != 1 or all(x.shape[1] % lanes == 0 for x in problem.inputs)
+
+
+def conv(problem: Problem, target: Target) -> list[Candidate]:
+    x, filter, bias = problem.inputs
+    y, attrs = problem.outputs[0], problem.attrs
+    border = "constant" if attrs["border"] == "ignore" else attrs["border"]
+    window = down_window(
+        x.shape[2:], filter.shape[2:], border, attrs["padding"], attrs["stride"], attrs["dilation"]
+    )
+    groups = _groups(problem)
+    geometry = with_three_axes(_geometry(window, border))
+    candidates = []
+    if problem.constants[1] is not None and problem.constants[2] is not None:
+        flat = _flat(problem, geometry)
+        access = _accesses(problem, flat)
+        for build in (conv_depthwise, conv_direct):
+            kernel = build(*access, problem.epilogue, geometry, groups, target)
+            if kernel is not None:
+                lanes = kernel.width * getattr(kernel, "blocks", 1)
+                if build is conv_depthwise:
+                    packing: Pack = PackLanes(kernel.width, kernel.per_group)
+                else:
+                    packing = PackFilter(groups, kernel.width, kernel.blocks, kernel.channels)
+                each = groups if build is conv_direct else 1
+                operands = (
+                    Input(0), Packed((1,), packing), Packed((2,), PackBias(y.shape[1], each, lanes)),
+                    *extra_operands(problem), Output(),
+                )  # fmt: skip
+                candidates.append(Candidate(kernel.stem, (Launch(kernel, operands),)))
+                break
+    if not candidates or (x.layout.block == 1 and y.layout.block == 1):
+        candidates.append(_general(problem, geometry, groups, False, target))
+    return candidates
+
+
+def conv_blocked(problem: Problem, lanes: int) -> bool:
+    """Constant weights, and groups that fall on whole vectors of channels or lie inside one."""
+    x, y = problem.inputs[0], problem.outputs[0]
+    if problem.constants[1] is None or problem.constants[2] is None:
+        return False
+    groups = _groups(problem)
+    channels, results = x.shape[1] // groups, y.shape[1] // groups
+    whole = channels % lanes == 0 and results % lanes == 0
+    inside = channels == results and lanes % channels == 0 and (channels == 1 or x.shape[1] % lanes == 0)
+    return groups == 1 or whole or inside
+
+
+def _groups(problem: Problem) -> int:
+    """groups = 0 means one group per channel; of a deconvolution, per output channel where that is given."""
+    attrs = problem.attrs
+    shape = attrs.get("output_shape")
+    return attrs["groups"] or (shape[1] if shape else problem.inputs[0].shape[1])
+
+
+def _flat(problem: Problem, geometry: Geometry) -> bool:
+    """Whether all spatial axes can be walked as one: nothing but single pixels."""
+    y = problem.outputs[0]
+    pixels = geometry.taps == 1 and set(geometry.stride) == {1} and not any(geometry.before)
+    same = y.shape[2:] == problem.inputs[0].shape[2:]
+    spatial = {s.shape[2:] for s in (_full_rank(e, y.rank) for e in problem.epilogue.operands)}
+    return pixels and same and spatial <= {y.shape[2:], (1,) * (y.rank - 2)}
+
+
+def _accesses(problem: Problem, flat: bool) -> tuple[Access, Access, tuple[Access, ...]]:
+    rank = problem.outputs[0].rank
+
+    def axes(spec: TensorSpec) -> TensorSpec:
+        five = five_axes(spec, rank)
+        return replace(five, shape=(*five.shape[:2], 1, 1, math.prod(five.shape[2:]))) if flat else five
+
+    extras = tuple(Access(f"e{k}", axes(s)) for k, s in enumerate(problem.epilogue.operands))
+    return Access("x", axes(problem.inputs[0])), Access("y", axes(problem.outputs[0])), extras
+
+
+def _general(problem: Problem, geometry: Geometry, groups: int, transposed: bool, target: Target) -> Candidate:
+    x, y, extras = _accesses(problem, False)
+    rank = problem.outputs[0].rank
+    filter = Access("filter", five_axes(problem.inputs[1], rank))
+    kernel = conv_general(
+        x, filter, Access("bias", _bias_axes(problem.inputs[2])), y, extras, problem.epilogue, geometry, groups,
+        transposed, target,
+    )  # fmt: skip
+    operands = (Input(0), Input(1), Input(2), *extra_operands(problem), Output())
+    return Candidate(kernel.stem, (Launch(kernel, operands),))
+
+
+def _bias_axes(bias: TensorSpec) -> TensorSpec:
+    """(1, K), (K,) or one value as (1, K, 1, 1, 1)."""
+    return replace(bias, shape=(1, bias.volume, 1, 1, 1))
+
+
+def deconv(problem: Problem, target: Target) -> list[Candidate]:
+    """One convolution per stride phase, each writing every stride-th output; the gather form otherwise."""
+    x, filter, bias = problem.inputs
+    y, attrs = problem.outputs[0], problem.attrs
+    border = "constant" if attrs["border"] == "ignore" else attrs["border"]
+    window = up_window(
+        x.shape[2:], filter.shape[2:], attrs["padding"], attrs["stride"], attrs["dilation"],
+        attrs["output_shape"][2:],
+    )  # fmt: skip
+    groups = _groups(problem)
+    geometry = with_three_axes(_geometry(window, border))
+    phased = _phases(problem, geometry, groups, target)
+    plain = x.layout.block == 1 and y.layout.block == 1
+    general = [_general(problem, geometry, groups, True, target)] if plain else []
+    return [*phased, *general]
+
+
+def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -> list[Candidate]:
+    if problem.constants[1] is None or problem.constants[2] is None or math.prod(geometry.stride) > MAX_PHASES:
+        return []
+    from nnef_cl.ops.phases import phase_kernels  # noqa: PLC0415
+
+    launches = phase_kernels(problem, _accesses(problem, False), geometry, groups, target)
+    return [Candidate("deconv_phases", tuple(launches))] if launches else []
+
+
+def multilinear_upsample(problem: Problem, target: Target) -> list[Candidate]:
+    x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
+    extras = tuple(Access(f"e{k}", _full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
+    kernel = multilinear_kernel(
+        Access("x", x), Access("y", y), extras, problem.epilogue, tuple(attrs["factor"]), attrs["method"],
+        attrs["border"], target,
+    )  # fmt: skip
+    return single("multilinear", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
+
+
+# Reductions ------------------------------------------------------------------------------------------------
+def reduction(kind: str) -> Callable[[Problem, Target], list[Candidate]]:
+    """sum, max, min, argmax, argmin, any, all; sum divides by the count where `normalize` is set."""
+
+    def lower(problem: Problem, target: Target) -> list[Candidate]:
+        x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
+        axes = sorted(attrs["axes"])
+        stored = x.layout.physical(x.shape)
+        strides, results = row_major_strides(stored), row_major_strides(y.layout.physical(y.shape))
+        kept = [a for a in range(len(stored)) if a not in axes]
+        extras = tuple(
+            tuple(s[a] for a in kept) for s in (broadcast_strides(e, y) for e in problem.epilogue.operands)
+        )
+        mean = attrs.get("normalize") or kind == "mean"
+        divisor = math.prod(x.shape[a] for a in axes) if mean else 1
+        kernel = reduce_kernel(
+            "sum" if kind == "mean" else kind, x.dtype, y.dtype, tuple(stored[a] for a in kept),
+            tuple(strides[a] for a in kept), tuple(results[a] for a in kept),
+            tuple(stored[a] for a in axes) or (1,), tuple(strides[a] for a in axes) or (0,),
+            extras, problem.epilogue, divisor, target,
+        )  # fmt: skip
+        return single("reduce", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
+
+    return lower
+
+
+def reduction_blocked(problem: Problem, lanes: int) -> bool:
+    """Channel blocks work where only spatial axes are reduced and no lane is padding (its result need not be zero)."""
+    x = problem.inputs[0]
+    return x.rank > 2 and x.dtype == F32 and x.shape[1] % lanes == 0 and min(problem.attrs["axes"], default=0) > 1
+
+
+def softmax(problem: Problem, target: Target) -> list[Candidate]:
+    x, axes = problem.inputs[0], sorted(problem.attrs["axes"])
+    strides = row_major_strides(x.shape)
+    kept = [a for a in range(x.rank) if a not in axes]
+    kernel = softmax_kernel(
+        tuple(x.shape[a] for a in kept), tuple(strides[a] for a in kept),
+        tuple(x.shape[a] for a in axes), tuple(strides[a] for a in axes), target,
+    )  # fmt: skip
+    return single("softmax", Launch(kernel, (Input(0), Output())))
+
+
+# Matrix product --------------------------------------------------------------------------------------------
+def matmul(problem: Problem, target: Target) -> list[Candidate]:
+    """B packed in panels: once at load where it is constant, by a copy kernel before each product otherwise."""
+    a, b = problem.inputs
+    y, attrs = problem.outputs[0], problem.attrs
+    rows, columns = y.shape[-2:]
+    depth = a.shape[-2] if attrs["transposeA"] else a.shape[-1]
+    batch = y.shape[:-2]
+    width, blocks, tile = matmul_tile(rows, columns, target)
+    lanes = width * blocks
+    tiles = -(-columns // lanes)
+    packed_shape = (*b.shape[:-2], tiles, depth, lanes)
+    a_strides = row_major_strides(a.shape)
+    a_batch = [0 if n == 1 else s for n, s in zip(a.shape[:-2], a_strides, strict=False)]
+    a_matrix = (a_strides[-1], a_strides[-2]) if attrs["transposeA"] else a_strides[-2:]
+    panels = [0 if n == 1 else s for n, s in zip(b.shape[:-2], row_major_strides(packed_shape), strict=False)]
+    grid = Grid.of(math.prod(batch) * tiles * -(-rows // tile), target, max(2, width), depth * tile)
+    extras = tuple(broadcast_strides(e, y) for e in problem.epilogue.operands)
+    kernel = Matmul(
+        batch, rows, columns, depth, (*a_batch, *a_matrix), tuple(panels), extras, problem.epilogue, width,
+        blocks, tile, grid,
+    )  # fmt: skip
+    rest = (*extra_operands(problem), Output())
+    if problem.constants[1] is not None:
+        packed = Packed((1,), PackPanels(lanes, attrs["transposeB"]))
+        return single("matmul", Launch(kernel, (Input(0), packed, *rest)))
+    strides = row_major_strides(b.shape)
+    k_step, n_step = (strides[-1], strides[-2]) if attrs["transposeB"] else strides[-2:]
+    guard = None
+    if columns % lanes:
+        guard = Guard(len(batch), len(batch) + 2, lanes, columns, "zero")
+    pack = affine_copy(
+        "pack panels", F32, packed_shape, ((*strides[:-2], n_step * lanes, k_step, n_step), 0),
+        (row_major_strides(packed_shape), 0), target, guard,
+    )  # fmt: skip
+    launches = (Launch(pack, (Input(1), Scratch(0))), Launch(kernel, (Input(0), Scratch(0), *rest)))
+    return [Candidate("matmul", launches, (TensorSpec(packed_shape),))]
+
+

@@ -1,0 +1,131 @@
+"""A deconvolution as one ordinary convolution per stride phase, each writing every stride-th output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from nnef_cl.codegen.access import Access, View
+from nnef_cl.codegen.kernel import Input, Launch, Output, Packed, PackFloats
+from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
+from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernels.window import Geometry
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.layout import Shape
+from nnef_cl.ops.base import Problem
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Outputs start, start + stride, ... along one axis: `outputs` of them, computed from `taps` (in input order).
+
+    before, dilation: of the equivalent stride-1 convolution.
+    """
+
+    start: int
+    outputs: int
+    taps: Shape
+    before: int
+    dilation: int
+
+
+def axis_phases(size: int, stride: int, dilation: int, before: int, outputs: int) -> list[Phase]:
+    """The phases of one axis (output i reads input (i + before - tap * dilation) / stride where that is whole)."""
+    phases = []
+    for start in range(min(stride, outputs)):
+        taps = [j for j in range(size) if (start + before - j * dilation) % stride == 0]
+        taps.reverse()
+        offset = (start + before - taps[0] * dilation) // stride if taps else 0
+        step = dilation // math.gcd(dilation, stride)
+        phases.append(Phase(start, -(-(outputs - start) // stride), tuple(taps), -offset, step))
+    return phases
+
+
+@dataclass(frozen=True)
+class PackPhase(PackFloats):
+    """(C, K/groups, taps...) -> the phase's taps as a convolution filter (K, C/groups, taps...), then `pack`."""
+
+    taps: tuple[Shape, ...]
+    groups: int
+    pack: PackFilter | PackLanes
+
+    def shape(self, filter: Shape) -> Shape:
+        c, k = filter[:2]
+        return self.pack.shape((self.groups * k, c // self.groups, *(max(1, len(taps)) for taps in self.taps)))
+
+    def __call__(self, filter: np.ndarray) -> np.ndarray:
+        c, k, *spatial = filter.shape
+        full = filter.reshape(c, k, *(1,) * (3 - len(spatial)), *spatial)
+        chosen = full
+        for axis, taps in enumerate(self.taps):
+            chosen = np.take(chosen, taps, axis=2 + axis) if taps else np.zeros_like(chosen.take([0], 2 + axis))
+        grouped = chosen.reshape(self.groups, c // self.groups, k, *chosen.shape[2:])
+        return self.pack(np.swapaxes(grouped, 1, 2).reshape(self.groups * k, c // self.groups, *chosen.shape[2:]))
+
+
+def phase_kernels(
+    problem: Problem, accesses: tuple[Access, Access, tuple[Access, ...]], geometry: Geometry, groups: int,
+    target: Target,
+) -> list[Launch]:  # fmt: skip
+    """One launch per phase; none where a phase has no kernel."""
+    x, y, extras = accesses
+    full = y.spec.shape[2:]
+    if any(e.spec.shape[2:] not in (full, (1, 1, 1)) for e in extras):
+        return []
+    launches = []
+    for phases in _combinations(geometry, full):
+        start = tuple(p.start for p in phases)
+        shape = (*y.spec.shape[:2], *(p.outputs for p in phases))
+        part = _viewed(y, shape, geometry.stride, start)
+        operands = tuple(
+            e if e.spec.shape[2:] == (1, 1, 1) else _viewed(e, (*e.spec.shape[:2], *shape[2:]), geometry.stride, start)
+            for e in extras
+        )
+        windows = Geometry(
+            tuple(max(1, len(p.taps)) for p in phases), (1, 1, 1), tuple(p.dilation for p in phases),
+            tuple(p.before for p in phases), geometry.border,
+        )  # fmt: skip
+        launch = _launch(problem, (x, part, operands), windows, groups, tuple(p.taps for p in phases), target)
+        if launch is None:
+            return []
+        launches.append(launch)
+    return launches
+
+
+def _combinations(geometry: Geometry, outputs: Shape) -> Iterator[tuple[Phase, ...]]:
+    axes = zip(geometry.size, geometry.stride, geometry.dilation, geometry.before, outputs, strict=True)
+    return product(*(axis_phases(*axis) for axis in axes))
+
+
+def _viewed(access: Access, shape: Shape, step: Shape, start: Shape) -> Access:
+    """Every step-th spatial element from start on; the same tensor where that is all of it."""
+    if shape == access.spec.shape:
+        return access
+    return Access(access.name, replace(access.spec, shape=shape), View(access.spec, step, start))
+
+
+def _launch(
+    problem: Problem, accesses: tuple[Access, Access, tuple[Access, ...]], geometry: Geometry, groups: int,
+    taps: tuple[Shape, ...], target: Target,
+) -> Launch | None:  # fmt: skip
+    kernel: ConvDepthwise | ConvDirect | None
+    kernel = conv_depthwise(*accesses, problem.epilogue, geometry, groups, target)
+    channels = problem.outputs[0].shape[1]
+    if kernel is not None:
+        pack: PackFilter | PackLanes = PackLanes(kernel.width, kernel.per_group)
+        bias = PackBias(channels, 1, kernel.width)
+    else:
+        direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target)
+        if direct is None:
+            return None
+        kernel = direct
+        pack = PackFilter(groups, direct.width, direct.blocks, direct.channels)
+        bias = PackBias(channels, groups, direct.width * direct.blocks)
+    own = len(problem.inputs)
+    extras = tuple(Input(own + k) for k in range(len(problem.epilogue.operands)))
+    operands = (Input(0), Packed((1,), PackPhase(taps, groups, pack)), Packed((2,), bias), *extras, Output())
+    return Launch(kernel, operands)

@@ -1,0 +1,49 @@
+"""Node -> Problem: specs, constants and the epilogue spelled in C, ready for lowering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nnef_cl.codegen.ctypes import literal
+from nnef_cl.codegen.expression import IDENTITY, CStep, Epilogue, Expression
+from nnef_cl.ir.dtype import BOOL, F32, I64, DType
+from nnef_cl.ir.graph import Node
+from nnef_cl.ir.program import Program, Step
+from nnef_cl.ir.tensor import Constant, TensorSpec
+from nnef_cl.ops.base import Problem, Table
+
+
+def make_problem(
+    node: Node, tensors: Mapping[str, TensorSpec], constants: Mapping[str, Constant], ops: Table
+) -> Problem:
+    """The node with the specs (and layouts) that its tensors have in `tensors`."""
+    own = node.own_inputs
+    operands = tuple(tensors[name] for name in node.inputs[len(own) :])
+    return Problem(
+        ops[node.op], tuple(tensors[name] for name in own), tuple(tensors[name] for name in node.outputs),
+        node.attrs, tuple(constants.get(name) for name in own),
+        Epilogue(expression(node.epilogue, ops), operands) if node.epilogue else IDENTITY,
+    )  # fmt: skip
+
+
+def expression(program: Program, ops: Table) -> Expression:
+    """Every step's C text, with numbered operands."""
+    return Expression(program.arity, tuple(CStep(_text(step, ops), step.args, step.dtype) for step in program.steps))
+
+
+def _text(step: Step, ops: Table) -> str:
+    if step.op == "literal":
+        return _literal(dict(step.attrs)["value"], step.dtype)
+    op = ops[step.op]
+    assert op.expression is not None, step.op
+    names = {p.name: "{%d}" % k for k, p in enumerate(op.tensor_parameters)}
+    names |= {name: literal(value, F32) for name, value in step.attrs}
+    return op.expression.format_map(names | {"T": "{T}", "I": "{I}", "select": "{select}"})
+
+
+def _literal(value: float | int | bool, dtype: DType) -> str:
+    if dtype == BOOL:
+        return f"({{I}})({-1 if value else 0})"
+    if dtype == I64:
+        return literal(value, I64)
+    return f"({{T}})({literal(value, F32)})"

@@ -1,0 +1,118 @@
+"""Choose memory layouts: channels in blocks of one vector around convolutions, with visible reorder nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.dtype import F32
+from nnef_cl.ir.graph import Graph, GraphBuilder, Node
+from nnef_cl.ir.layout import PLAIN, Layout
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ops.base import Table
+from nnef_cl.ops.problem import make_problem
+
+SMALLEST_BLOCK = 4
+MAKERS = ("conv", "deconv")
+"""Operations worth starting a blocked layout for; the others keep the one they find."""
+
+
+def layout(graph: Graph, ops: Table, target: Target) -> Graph:
+    if target.vector_width < SMALLEST_BLOCK:
+        return graph
+    return _Layout(graph, ops, Layout(target.vector_width)).run()
+
+
+class _Layout:
+    """One sweep in order of execution; every tensor keeps the layout its producer gave it."""
+
+    def __init__(self, graph: Graph, ops: Table, block: Layout) -> None:
+        self.graph, self.ops, self.block = graph, ops, block
+        self.builder = GraphBuilder.like(graph)
+        self.copies: dict[tuple[str, Layout], str] = {}
+        for name, constant in graph.constants.items():
+            self.builder.add_constant(name, graph.tensors[name], constant)
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            chosen = self.block if self._wants_blocks(node) else PLAIN
+            inputs = tuple(self._operand(node, k, chosen) for k in range(len(node.inputs)))
+            outputs = [self.graph.tensors[name] for name in node.outputs]
+            results = tuple(self._result_name(name, chosen) for name in node.outputs)
+            self.builder.add_node(
+                replace(node, inputs=inputs, outputs=results), [spec.with_layout(chosen) for spec in outputs]
+            )
+            for name, result, spec in zip(node.outputs, results, outputs, strict=True):
+                if result != name:
+                    self.copies[name, PLAIN] = name
+                    self.copies[name, self.block] = result
+                    self.builder.add_node(Node("reorder", (result,), (name,), position=node.position), [spec])
+        return self._without_unused(self.builder.build())
+
+    def _result_name(self, name: str, chosen: Layout) -> str:
+        """Graph outputs leave in plain layout under their own name."""
+        return self.builder.unique(f"{name}.{chosen}") if chosen != PLAIN and name in self.graph.outputs else name
+
+    def _wants_blocks(self, node: Node) -> bool:
+        specs = [self.graph.tensors[name] for name in (*node.inputs, *node.outputs)]
+        output = self.graph.tensors[node.outputs[0]]
+        if any(spec.dtype != F32 for spec in specs) or output.rank < 3 or len(node.outputs) > 1:
+            return False
+        if node.op == "map":
+            return self._any_blocked(node, output)
+        blocked = self.ops[node.op].blocked
+        if blocked is None or not blocked(make_problem(node, self.graph.tensors, self.graph.constants, self.ops), self.block.block):
+            return False
+        if node.op in MAKERS:
+            return output.shape[1] * 2 >= self.block.block
+        return self._any_blocked(node, output)
+
+    def _any_blocked(self, node: Node, output: TensorSpec) -> bool:
+        """Whether an operand with all of the result's channels already lies in blocks."""
+        return any(self._current(name).layout == self.block for name in node.inputs)
+
+    def _current(self, name: str) -> TensorSpec:
+        return self.builder.tensors[self.copies.get((name, self.block), name)]
+
+    def _operand(self, node: Node, index: int, chosen: Layout) -> str:
+        """The tensor to read, in the layout the node needs it in."""
+        name = node.inputs[index]
+        spec = self.graph.tensors[name]
+        if node.op in MAKERS and index == 0:
+            return self._convolved(node, name, chosen)
+        if node.op in MAKERS and index < len(node.own_inputs):
+            return name
+        channels = spec.rank >= 2 and spec.shape[1] > 1 and self._channelwise(node, spec)
+        return self._in_layout(name, chosen if channels else PLAIN)
+
+    def _channelwise(self, node: Node, spec: TensorSpec) -> bool:
+        """Whether the operand's axis 1 is the result's channels (always so for the operation's own inputs)."""
+        return self.graph.tensors[node.outputs[0]].rank >= 2
+
+    def _convolved(self, node: Node, name: str, chosen: Layout) -> str:
+        """A convolution reads either layout; grouped ones only the one they write."""
+        groups = node.attrs["groups"]
+        if chosen == PLAIN or groups != 1:
+            return self._in_layout(name, chosen)
+        return self.copies.get((name, self.block), name)
+
+    def _in_layout(self, name: str, wanted: Layout) -> str:
+        current = self.builder.tensors[name]
+        if current.layout == wanted:
+            return name
+        key = name, wanted
+        if key not in self.copies:
+            copy = self.builder.unique(f"{name}.{wanted}")
+            spec = current.with_layout(wanted)
+            if name in self.builder.constants:
+                self.builder.add_constant(copy, spec, self.builder.constants[name])
+            else:
+                self.builder.add_node(Node("reorder", (name,), (copy,)), [spec])
+            self.copies[key] = copy
+        return self.copies[key]
+
+    def _without_unused(self, graph: Graph) -> Graph:
+        read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+        constants = {name: c for name, c in graph.constants.items() if name in read}
+        tensors = {name: s for name, s in graph.tensors.items() if name not in graph.constants or name in read}
+        return replace(graph, constants=constants, tensors=tensors)

@@ -1,0 +1,182 @@
+"""Graph -> Plan: ask each operation for its kernels, take the first, pack constants, share memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnef_cl.codegen.kernel import Candidate, Input, Operand, Output, Pack, Packed, Scratch
+from nnef_cl.codegen.target import Target
+from nnef_cl.errors import UnsupportedError
+from nnef_cl.ir.dtype import DType
+from nnef_cl.ir.graph import Graph, Node
+from nnef_cl.ir.layout import Layout, Shape
+from nnef_cl.ir.tensor import Constant, TensorSpec
+from nnef_cl.ops.base import Problem, Table
+from nnef_cl.ops.problem import make_problem
+from nnef_cl.plan.memory import Lifetime, assign_slots
+from nnef_cl.plan.records import Buffer, Plan, Step, Weight
+
+MAX_ELEMENTS = 2**31 - 1
+"""Kernels index with 32-bit integers."""
+
+Choose = Callable[[Problem, list[Candidate]], Candidate]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A constant as it lies in memory: its layout and storage type."""
+
+    layout: Layout
+    dtype: DType
+
+    @property
+    def item_bytes(self) -> int:
+        return self.dtype.bytes
+
+    def shape(self, array: Shape) -> Shape:
+        return self.layout.physical(array)
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        return self.layout.pack(np.asarray(array, self.dtype.storage))
+
+
+def first(problem: Problem, candidates: list[Candidate]) -> Candidate:
+    """The lowering functions' best guess."""
+    return candidates[0]
+
+
+def build_plan(graph: Graph, ops: Table, target: Target, choose: Choose = first) -> Plan:
+    """choose: picks one of the candidates that an operation's lowering offers."""
+    return _Builder(graph, ops, target, choose).build()
+
+
+class _Builder:
+    def __init__(self, graph: Graph, ops: Table, target: Target, choose: Choose) -> None:
+        self.graph, self.ops, self.target, self.choose = graph, ops, target, choose
+        self.root: dict[str, str] = {}
+        self.spans: dict[str, list[int]] = {}
+        self.sizes: dict[str, int] = {}
+        self.weights: dict[tuple[tuple[str, ...], object], int] = {}
+        self.records: list[Weight] = []
+        self.draft: list[tuple[Step, tuple[str | int, ...]]] = []
+
+    def build(self) -> Plan:
+        for name in self.graph.inputs:
+            self._allocate(name, self.graph.tensors[name], 0)
+        for node in self.graph.nodes:
+            self._lower(node)
+        end = len(self.draft)
+        for name in self.graph.outputs:
+            if name in self.root:
+                self.spans[self._root(name)][1] = end
+        lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
+        where, slots = assign_slots(lifetimes)
+        steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
+        return Plan(
+            self.graph.name, self.target, steps, slots, tuple(self.records),
+            {n: self._place(n, where) for n in self.graph.inputs},
+            {n: self._place(n, where) for n in self.graph.outputs},
+        )  # fmt: skip
+
+    def _lower(self, node: Node) -> None:
+        problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
+        lower = self.ops[node.op].lower
+        if lower is None:
+            raise UnsupportedError("has no kernels yet", where=node.position or None, op=node.op, tensor=node.name)
+        for name in node.outputs:
+            self._check_size(node, self.graph.tensors[name])
+        candidate = self.choose(problem, lower(problem, self.target))
+        if not candidate.launches:
+            self._alias(node)
+            return
+        at = len(self.draft)
+        for name in node.outputs:
+            self._allocate(name, self.graph.tensors[name], at)
+        for k, spec in enumerate(candidate.scratch):
+            self._allocate(f"{node.name}.scratch{k}", spec, at)
+        for launch in candidate.launches:
+            arguments = tuple(self._argument(node, operand) for operand in launch.operands)
+            for name in arguments:
+                if isinstance(name, str):
+                    self.spans[name][1] = len(self.draft)
+            step = Step(launch.kernel, (), node.name, node.op, candidate.algorithm, node.position)
+            self.draft.append((step, arguments))
+        for k in range(len(candidate.scratch)):
+            self.spans[f"{node.name}.scratch{k}"][1] = len(self.draft) - 1
+        for name in node.inputs:
+            if name not in self.graph.constants:
+                self._live_until(name, len(self.draft) - 1)
+
+    def _alias(self, node: Node) -> None:
+        source, result = node.inputs[0], node.outputs[0]
+        if source in self.graph.constants:
+            self.weights[(result,), "alias"] = self._stored(source)
+        else:
+            self.root[result] = self._root(source)
+
+    def _check_size(self, node: Node, spec: TensorSpec) -> None:
+        if spec.layout.volume(spec.shape) > MAX_ELEMENTS:
+            raise UnsupportedError(
+                f"result {spec} has more than {MAX_ELEMENTS} elements", where=node.position or None, op=node.op,
+                tensor=node.name,
+            )  # fmt: skip
+
+    def _allocate(self, name: str, spec: TensorSpec, at: int) -> None:
+        self.root[name] = name
+        self.spans[name] = [at, at]
+        self.sizes[name] = max(spec.bytes, spec.dtype.bytes)
+
+    def _root(self, name: str) -> str:
+        return self.root[name]
+
+    def _live_until(self, name: str, at: int) -> None:
+        if name in self.root:
+            span = self.spans[self._root(name)]
+            span[1] = max(span[1], at)
+
+    def _argument(self, node: Node, operand: Operand) -> str | int:
+        """A tensor's root name, or a weight's number."""
+        match operand:
+            case Output(index):
+                return node.outputs[index]
+            case Scratch(index):
+                return f"{node.name}.scratch{index}"
+            case Packed(inputs, pack):
+                return self._weight(tuple(node.inputs[k] for k in inputs), pack)
+            case Input(index):
+                name = node.inputs[index]
+                if (key := ((name,), "alias")) in self.weights:
+                    return self.weights[key]
+                return self._stored(name) if name in self.graph.constants else self._root(name)
+        raise AssertionError(operand)
+
+    def _stored(self, name: str) -> int:
+        spec = self.graph.tensors[name]
+        return self._weight((name,), Store(spec.layout, spec.dtype))
+
+    def _weight(self, names: tuple[str, ...], pack: Pack) -> int:
+        constants = tuple(self.graph.constants[name] for name in names)
+        key = tuple(str(id(c)) for c in constants), pack
+        if key not in self.weights:
+            self.weights[key] = len(self.records)
+            size = pack.item_bytes * math.prod(pack.shape(*(c.array.shape for c in constants)))
+            self.records.append(Weight(constants, pack, size))
+        return self.weights[key]
+
+    def _bound(self, step: Step, arguments: tuple[str | int, ...], where: dict[str, int]) -> Step:
+        buffers = tuple(
+            Buffer("weight", a) if isinstance(a, int) else Buffer("slot", where[self.root.get(a, a)]) for a in arguments
+        )
+        return Step(step.kernel, buffers, step.node, step.op, step.algorithm, step.position)
+
+    def _place(self, name: str, where: dict[str, int]) -> tuple[Buffer, TensorSpec]:
+        spec = self.graph.tensors[name]
+        if ((name,), "alias") in self.weights:
+            return Buffer("weight", self.weights[(name,), "alias"]), spec
+        if name in self.graph.constants:
+            return Buffer("weight", self._stored(name)), spec
+        return Buffer("slot", where[self._root(name)]), spec

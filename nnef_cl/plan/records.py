@@ -1,0 +1,79 @@
+"""Plan and its parts: pure data that can be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nnef_cl.codegen.kernel import Kernel, Pack
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.tensor import Constant, TensorSpec
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A buffer filled once, at load: pack applied to the constants' logical arrays."""
+
+    constants: tuple[Constant, ...]
+    pack: Pack
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight': index into Plan.weights."""
+
+    kind: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One launch. node, op, algorithm: what it computes, for people and profiles."""
+
+    kernel: Kernel
+    arguments: tuple[Buffer, ...]
+    node: str
+    op: str
+    algorithm: str
+    position: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """slots: bytes of each. inputs, outputs: tensor -> where it is and what (its layout included)."""
+
+    name: str
+    target: Target
+    steps: tuple[Step, ...]
+    slots: tuple[int, ...]
+    weights: tuple[Weight, ...]
+    inputs: Mapping[str, tuple[Buffer, TensorSpec]]
+    outputs: Mapping[str, tuple[Buffer, TensorSpec]]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Each different kernel once, in order of first use."""
+        return tuple(dict.fromkeys(step.kernel for step in self.steps))
+
+    @property
+    def slot_bytes(self) -> int:
+        return sum(self.slots)
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(weight.bytes for weight in self.weights)
+
+    @property
+    def bytes(self) -> int:
+        return self.slot_bytes + self.weight_bytes
+
+    def __str__(self) -> str:
+        lines = [
+            f"plan {self.name} for {self.target.name}: {len(self.steps)} launches of {len(self.kernels)} kernels, "
+            f"{self.slot_bytes:,} bytes in {len(self.slots)} slots, {self.weight_bytes:,} bytes of weights"
+        ]
+        for step in self.steps:
+            buffers = " ".join(f"{b.kind[0]}{b.index}" for b in step.arguments)
+            lines.append(f"{step.node:28} {step.op:24} {step.algorithm:16} {buffers:24} {step.kernel.title}")
+        return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""The API: load(path) -> Session; session.run({name: array}) -> {name: array}."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from nnef_cl import passes
+from nnef_cl.device.config import Rules
+from nnef_cl.device.manager import Device, open_device
+from nnef_cl.errors import DeviceError, InputError
+from nnef_cl.executor import Executable, Progress
+from nnef_cl.importer import import_model
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.ops.base import Table
+from nnef_cl.plan.build import Choose, build_plan, first
+from nnef_cl.plan.records import Plan
+
+
+def load(
+    path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
+    keep: Iterable[str] | str = (), profile: bool = False, rules: Rules | None = None,
+    progress: Progress | None = None,
+) -> Session:  # fmt: skip
+    """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
+
+    device: selector ('auto', 'gpu', 'cpu:1', '0:1', part of a name); None: NNEF_CL_DEVICE, else 'auto'. shapes: other
+    extents for the inputs. keep: intermediate tensors that `run` returns too, or 'all'. profile: count device
+    time. progress: called with (stage, done, total). Raises Error.
+    """
+    timings: dict[str, float] = {}
+    started = time.perf_counter()
+    graph = import_model(Path(path), shapes=None if shapes is None else {n: tuple(s) for n, s in shapes.items()})
+    timings["read"] = time.perf_counter() - started
+    opened = open_device(device, rules=rules, profiling=profile)
+    return Session(graph, opened, STANDARD | INTERNAL, keep=keep, timings=timings, progress=progress)
+
+
+class Session:
+    """A model on a device. `run` may be called from several threads: they take turns."""
+
+    def __init__(
+        self, graph: Graph, device: Device, ops: Table, *, keep: Iterable[str] | str = (),
+        timings: dict[str, float] | None = None, progress: Progress | None = None, choose: Choose = first,
+    ) -> None:  # fmt: skip
+        self.source_graph = graph
+        self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
+        self.outputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.outputs}
+        self.timings = dict(timings or {})
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._device = device
+        self._closed = False
+        self._device_seconds: float | None = None
+        kept = _kept(graph, keep)
+        started = time.perf_counter()
+        self.graph = passes.run(replace(graph, outputs=(*graph.outputs, *kept)), ops, device.target)
+        self.plan: Plan = build_plan(self.graph, ops, device.target, choose)
+        self._executable = Executable(self.plan, device, progress)
+        self.timings["plan"] = time.perf_counter() - started
+        try:
+            self._timed("compile", self._executable.compile)
+            self._timed("upload", self._executable.upload)
+        except BaseException:
+            self._executable.close()
+            raise
+
+    def _timed(self, stage: str, action: Any) -> None:
+        started = time.perf_counter()
+        action()
+        self.timings[stage] = time.perf_counter() - started
+
+    @property
+    def device(self) -> Any:
+        """Facts about the device (DeviceInfo)."""
+        return self._device.info
+
+    @property
+    def reason(self) -> str:
+        """Why this device was chosen."""
+        return self._device.reason
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes on the device: weights, and slots for everything computed (inputs and outputs among them)."""
+        return {"weights": self.plan.weight_bytes, "slots": self.plan.slot_bytes}
+
+    @property
+    def last_device_seconds(self) -> float | None:
+        """Device time of the last run's kernels; None without `profile`."""
+        return self._device_seconds
+
+    def run(self, inputs: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+        """One inference. inputs: one array per model input; returns one array per model output (and kept tensor).
+
+        Arrays have the API types float32, int64 and bool, or cast to them by numpy's 'same_kind' rule.
+        """
+        arrays = self._checked(inputs or {})
+        with self._lock:
+            self._check_usable()
+            outputs = self._executable.run(arrays)
+            if self._device.profiling:
+                self._device_seconds = sum(self._executable.device_seconds())
+            return outputs
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Positional inputs; one output: the array, several: a tuple in graph order."""
+        if len(inputs) != len(self.inputs):
+            raise InputError(f"the model has {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(inputs)}")
+        outputs = self.run(dict(zip(self.inputs, inputs, strict=True)))
+        values = tuple(outputs[name] for name in self.outputs)
+        return values[0] if len(values) == 1 else values
+
+    def step_seconds(self) -> list[float]:
+        """Device seconds of every step of the plan, from one more run with the last inputs (needs `profile`)."""
+        with self._lock:
+            self._check_usable()
+            if not self._device.profiling:
+                raise DeviceError("load the model with profile=True to measure device time")
+            return self._executable.device_seconds()
+
+    def close(self) -> None:
+        """Frees the device's memory; the session cannot run any more."""
+        if self._process == os.getpid():
+            with self._lock:
+                if not self._closed:
+                    self._closed = True
+                    self._executable.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._process != os.getpid():
+            raise DeviceError(
+                "this session belongs to the parent process: load the model in the child (multiprocessing 'spawn')"
+            )
+        if self._closed:
+            raise DeviceError("the session is closed")
+
+    def _checked(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        self._check_usable()
+        for name in inputs:
+            if name not in self.inputs:
+                close = difflib.get_close_matches(str(name), self.inputs, 1)
+                hint = f"; did you mean '{close[0]}'?" if close else f"; the inputs are {', '.join(self.inputs)}"
+                raise InputError(f"the model has no input '{name}'{hint}")
+        missing = [name for name in self.inputs if name not in inputs]
+        if missing:
+            raise InputError(f"no value for input '{missing[0]}'")
+        return {name: _as_stored(name, inputs[name], spec) for name, spec in self.inputs.items()}
+
+
+def _as_stored(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
+    """The array in the storage type, C-contiguous, checked against the input's spec."""
+    array = np.asarray(value)
+    if array.shape != spec.shape:
+        raise InputError(f"input '{name}': expected shape {list(spec.shape)}, got {list(array.shape)}")
+    api = np.dtype(spec.dtype.api)
+    if not np.can_cast(array.dtype, api, "same_kind"):
+        raise InputError(f"input '{name}': expected {api.name} ({spec.dtype.kind}), got {array.dtype.name}")
+    return np.ascontiguousarray(array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)).reshape(spec.shape)
+
+
+def _kept(graph: Graph, keep: Iterable[str] | str) -> list[str]:
+    produced = [name for node in graph.nodes for name in node.outputs]
+    if keep == "all":
+        return [name for name in produced if name not in graph.outputs]
+    names = [keep] if isinstance(keep, str) else list(keep)
+    for name in names:
+        if name not in graph.tensors:
+            close = difflib.get_close_matches(name, graph.tensors, 1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise InputError(f"the model has no tensor '{name}'{hint}")
+    return [name for name in dict.fromkeys(names) if name not in graph.outputs]
