@@ -1,24 +1,50 @@
-"""Parse the text of graph.nnef and graph.quant into syntax records that know their place (NNEF 1.0.5, chapter 3)."""
+"""Parse the text of graph.nnef and graph.quant into syntax records (NNEF 1.0.5, chapter 3)."""
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from nnef_cl.errors import ModelSyntaxError
 from nnef_cl.format.syntax import (
-    Argument, ArrayExpression, ArrayType, Assignment, Binary, Builtin, Comprehension, Conditional, Document, Expression,
-    Extension, Fragment, GraphDefinition, Identifier, Invocation, Literal, Parameter, PrimitiveType, QuantEntry, Range,
-    Result, SourcePosition, Subscript, TensorType, TupleExpression, TupleType, Type, Unary,
-)  # fmt: skip
+    Argument,
+    ArrayExpression,
+    ArrayType,
+    Assignment,
+    Binary,
+    Builtin,
+    Comprehension,
+    Conditional,
+    Document,
+    Expression,
+    Extension,
+    Fragment,
+    GraphDefinition,
+    Identifier,
+    Invocation,
+    Literal,
+    Parameter,
+    PrimitiveType,
+    QuantEntry,
+    Range,
+    Result,
+    SourcePosition,
+    Subscript,
+    TensorType,
+    TupleExpression,
+    TupleType,
+    Unary,
+)
 
 MAX_DEPTH = 200
 """Levels an expression or a type may be nested: brackets, and operators applied to the results of operators.
@@ -29,8 +55,13 @@ A sum of n terms is n levels deep. What walks the records may therefore use recu
 KHRONOS_EXTENSIONS = ("KHR_enable_fragment_definitions", "KHR_enable_operator_expressions")
 
 PRECEDENCE = {
-    "in": 1, "&&": 2, "||": 2, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 3, "!=": 3, "+": 4, "-": 4, "*": 5, "/": 5, "^": 6,
-}  # fmt: skip
+    "in": 1,
+    **dict.fromkeys(("&&", "||"), 2),
+    **dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), 3),
+    **dict.fromkeys(("+", "-"), 4),
+    **dict.fromkeys(("*", "/"), 5),
+    "^": 6,
+}
 """Binary operators, a higher number binding tighter; all are left-associative. The standard fixes neither."""
 
 
@@ -66,7 +97,7 @@ _LOCK = threading.Lock()  # lark calls one Builder, made with the tables, for ev
 
 def _parse(start: str, text: str | bytes, file: str) -> Any:
     text = _decoded(text, file)
-    with _LOCK:
+    with _LOCK, _collector_paused():
         lark, builder = _machine()
         builder.begin(file, text)
         try:
@@ -77,6 +108,18 @@ def _parse(start: str, text: str | bytes, file: str) -> Any:
             raise _readable(error, text, file) from None
         finally:
             builder.begin("", "")
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Records hold no cycles: looking for some among millions of new ones takes a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @cache
@@ -128,9 +171,12 @@ class Builder(Transformer[Token, Any]):
 
     def deep(self, node: N, children: Iterable[object], position: SourcePosition) -> N:
         """`node`, unless it is nested too deeply. Leaves are not in the table of depths."""
-        depth = 1 + (max((self.depths.get(id(child), 0) for child in children), default=0) if self.depths else 0)
+        depth = 1
+        if self.depths:
+            depth += max((self.depths.get(id(child), 0) for child in children), default=0)
         if depth > MAX_DEPTH:
-            raise ModelSyntaxError(f"nested more than {MAX_DEPTH} levels deep", where=position)
+            message = f"nested more than {MAX_DEPTH} levels deep (each operator of a chain is a level)"
+            raise ModelSyntaxError(message, where=position)
         self.depths[id(node)] = depth
         return node
 
@@ -226,7 +272,8 @@ class Builder(Transformer[Token, Any]):
         return Assignment(target, value, target.position)
 
     def bare_tuple(self, children: list[Any]) -> TupleExpression:
-        return self.deep(TupleExpression(tuple(children), children[0].position), children, children[0].position)
+        position = children[0].position
+        return self.deep(TupleExpression(tuple(children), position), children, position)
 
     # Expressions
     def identifier(self, children: list[Token]) -> Identifier:
@@ -350,12 +397,13 @@ def _number(token: Token) -> int | float | None:
 VALUE = {"IDENTIFIER", "NUMBER", "STRING", "TRUE", "FALSE", "LSQB", "LPAR", "SIGN", "NOT", "TYPE", "BUILTIN"}
 CONSTANT = {"NUMBER", "STRING", "TRUE", "FALSE", "LSQB", "LPAR", "SIGN"}
 OPERATION = {"SIGN", "OPERATOR", "IN"}
+CONTINUATIONS = {"LPAR", "LSQB", "ELEMENT", "EQUAL", "IF"}
 TYPES = {"TYPE", "TENSOR", "LPAR", "QMARK"}
 GROUPS = ((VALUE, "an expression"), (CONSTANT, "a constant"), (OPERATION, "an operator"), (TYPES, "a type"))
 
 WORDS = {
     "$END": "the end of the text", "IDENTIFIER": "an identifier", "NUMBER": "a number", "STRING": "a string",
-    "ELEMENT": "'<' and an element type", "ANY_ELEMENT": "'<>'", "GENERIC": "'<? = type>'", "SIGN": "'-'",
+    "ELEMENT": "an element type such as '<scalar>'", "ANY_ELEMENT": "'<>'", "GENERIC": "'<? = type>'", "SIGN": "'-'",
     "EXTENSION": "'extension'", "LSQB": "'['", "RSQB": "']'", "LPAR": "'('", "RPAR": "')'", "LBRACE": "'{'",
     "RBRACE": "'}'", "COMMA": "','", "COLON": "':'", "SEMICOLON": "';'", "EQUAL": "'='", "ARROW": "'->'",
 }  # fmt: skip
@@ -366,19 +414,22 @@ def _readable(error: UnexpectedInput, text: str, file: str) -> ModelSyntaxError:
     """What was found and what was expected instead, in plain words."""
     if isinstance(error, UnexpectedCharacters):
         place = SourcePosition(file, error.line, error.column)
-        return ModelSyntaxError(_strange(text, error.pos_in_stream), where=place)
+        return ModelSyntaxError(_strange(text, error.pos_in_stream or 0), where=place)
     assert isinstance(error, UnexpectedToken)
     accepted = _expected(error.accepts or error.expected)
     if error.token.type == "$END":
         place = _place(text, len(text), file)
         return ModelSyntaxError(f"the text ends too early, expected {accepted}", where=place)
     place = SourcePosition(file, error.line, error.column)
-    return ModelSyntaxError(f"found {_shown(error.token)}, expected {accepted}", where=place)
+    keyword = "keyword " if error.token.type != "IDENTIFIER" and error.token.isidentifier() else ""
+    return ModelSyntaxError(f"found {keyword}{_shown(error.token)}, expected {accepted}", where=place)
 
 
 def _expected(terminals: Iterable[str]) -> str:
-    """Terminal names -> 'an identifier, ',' or ')''."""
+    """Terminal names in words: "an identifier, ',' or ')'"."""
     left, words = set(terminals), []
+    if left >= OPERATION:  # what else may follow an operand would only make the list long
+        left -= CONTINUATIONS
     for group, word in GROUPS:
         if group <= left:
             left -= group
@@ -390,7 +441,8 @@ def _expected(terminals: Iterable[str]) -> str:
 def _strange(text: str, start: int) -> str:
     """Why no token begins here."""
     if text[start] in "'\"":
-        return f"the string {_shown(text[start : start + 40].splitlines()[0])} has no closing quote on its line"
+        string = text[start : start + 40].splitlines()[0]
+        return f"the string {_shown(string)} has no closing quote on its line"
     return f"found {_shown(text[start])}, which has no meaning here"
 
 
