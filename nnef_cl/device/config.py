@@ -47,9 +47,7 @@ class Match(_Model):
     def fits(self, info: DeviceInfo) -> bool:
         """Whether every pattern matches its fact, whatever the case."""
         patterns = self.model_dump(exclude_none=True)
-        return all(
-            fnmatchcase(getattr(info, fact).lower(), _shell_pattern(text)) for fact, text in patterns.items()
-        )
+        return all(fnmatchcase(getattr(info, fact).lower(), _shell_pattern(text)) for fact, text in patterns.items())
 
 
 class Settings(_Model):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LOG_LINES = 20
 MEMORY_CODES = (-4, -6, -61)
-"""MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE. OUT_OF_RESOURCES has more causes."""
+"""MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE."""
 
 
 class Device:
@@ -158,9 +158,7 @@ _open: dict[tuple[int, bool, Target], Device] = {}
 _open_lock = threading.Lock()
 
 
-def open_device(
-    selector: str | None = None, *, rules: Rules | None = None, profiling: bool = False
-) -> Device:
+def open_device(selector: str | None = None, *, rules: Rules | None = None, profiling: bool = False) -> Device:
     """Finds, chooses and opens a device (see `select` for selectors). Opening is costly, so a process opens a
     device once per setting of `profiling`, and callers share it."""
     return open_chosen(select(discover(), selector, rules), rules=rules, profiling=profiling)

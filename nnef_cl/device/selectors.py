@@ -89,9 +89,7 @@ def describe(info: DeviceInfo) -> str:
 
 def listing(discovery: Discovery, devices: list[FoundDevice], rules: Rules) -> str:
     """One line per device with the selectors that reach it."""
-    return "\n".join(
-        f"  {describe(d.info)}: {', '.join(selectors_for(discovery, d, rules))}" for d in devices
-    )
+    return "\n".join(f"  {describe(d.info)}: {', '.join(selectors_for(discovery, d, rules))}" for d in devices)
 
 
 def _automatic(discovery: Discovery, rules: Rules) -> Choice:

@@ -76,9 +76,7 @@ def test_a_selector_reaches_its_device(selector: str | None, expected: DeviceInf
         ((GPU, replace(GPU, index="2:1")), GPU, "the first of 2 GPUs"),
     ],
 )
-def test_the_automatic_choice_says_why(
-    infos: tuple[DeviceInfo, ...], expected: DeviceInfo, reason: str
-) -> None:
+def test_the_automatic_choice_says_why(infos: tuple[DeviceInfo, ...], expected: DeviceInfo, reason: str) -> None:
     choice = select(found(*infos), "auto")
     assert choice.device.info == expected
     assert choice.reason.endswith(reason)
