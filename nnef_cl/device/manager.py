@@ -42,7 +42,8 @@ class Device:
         self.profiling = profiling
         self._handle = choice.device.handle
         self._lock = threading.Lock()
-        self._sizes: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}  # buffer handle -> bytes
+        self._allocated = 0
         properties = cl.command_queue_properties.PROFILING_ENABLE if profiling else 0
         try:
             self.context: Context = cl.Context([self._handle])
@@ -58,7 +59,7 @@ class Device:
     @property
     def allocated(self) -> int:
         """Bytes in buffers now."""
-        return sum(self._sizes.values())
+        return self._allocated
 
     def build(self, source: str, options: Sequence[str] | None = None) -> Program:
         """Source text -> built program. options: the target's where None. DeviceError has the log's start"""
@@ -86,6 +87,8 @@ class Device:
         with self.translated(f"allocating {_size(nbytes)}"):
             buffer: Buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(1, nbytes))
         with self._lock:
+            # A handle known already belonged to a buffer that was dropped without `release`.
+            self._allocated += nbytes - self._sizes.get(buffer.int_ptr, 0)
             self._sizes[buffer.int_ptr] = nbytes
         return buffer
 
@@ -93,8 +96,9 @@ class Device:
         """Frees a buffer of this device; nothing happens where that was done before."""
         check_process()
         with self._lock:
-            known = self._sizes.pop(_pointer(buffer), None) is not None
-        if known:
+            nbytes = self._sizes.pop(_pointer(buffer), None)
+            self._allocated -= nbytes or 0
+        if nbytes is not None:
             buffer.release()
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
