@@ -1,0 +1,33 @@
+"""Read graph.quant: for each tensor, the quantisation operation that describes it (NNEF 1.0.5, section 5.3)."""
+
+from __future__ import annotations
+
+from nnef_cl.errors import ModelSyntaxError
+from nnef_cl.format.parser import parse_quant_entries
+from nnef_cl.format.syntax import QuantEntry
+
+
+def parse_quant(text: str | bytes, file: str = "graph.quant") -> tuple[QuantEntry, ...]:
+    """Entries `"tensor": operation(name = constant, ...);` in order; array constants may be nested.
+
+    Raises ModelSyntaxError, also for a tensor or an argument that is given twice.
+    """
+    entries = parse_quant_entries(text, file)
+    seen: dict[str, QuantEntry] = {}
+    for entry in entries:
+        first = seen.setdefault(entry.tensor, entry)
+        if first is not entry:
+            message = f"tensor '{entry.tensor}' already has an entry in line {first.position.line}"
+            raise ModelSyntaxError(message, where=entry.position)
+        _check_arguments(entry)
+    return entries
+
+
+def _check_arguments(entry: QuantEntry) -> None:
+    """Every name once."""
+    names: set[str | None] = set()
+    for argument in entry.arguments:
+        if argument.name in names:
+            message = f"argument '{argument.name}' is given twice"
+            raise ModelSyntaxError(message, where=argument.position, op=entry.operation, tensor=entry.tensor)
+        names.add(argument.name)
