@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnef_cl.codegen.ctypes import load, store, stored_type
+
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 

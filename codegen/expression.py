@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnef_cl.codegen.ctypes import value_type
+
 from nnef_cl.ir.dtype import I64, DType
 from nnef_cl.ir.tensor import TensorSpec
 

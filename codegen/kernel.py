@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol, Union
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -62,15 +62,15 @@ class Scratch:
 
 
 class Pack(Protocol):
-    """A frozen, hashable function from logical arrays to the array a kernel reads, made once, at load."""
+    """A frozen, hashable function from a logical array to the array a kernel reads, made once, at load."""
 
     @property
     def item_bytes(self) -> int: ...
 
-    def shape(self, *shapes: Shape) -> Shape:
+    def shape(self, array: Shape, /) -> Shape:
         """Shape of the packed array, without the data."""
 
-    def __call__(self, *arrays: np.ndarray) -> np.ndarray: ...
+    def __call__(self, array: np.ndarray, /) -> np.ndarray: ...
 
 
 class PackFloats:
@@ -81,13 +81,13 @@ class PackFloats:
 
 @dataclass(frozen=True)
 class Packed:
-    """Constant inputs rearranged once, at load."""
+    """Constant input number `input` rearranged once, at load."""
 
-    inputs: tuple[int, ...]
+    input: int
     pack: Pack
 
 
-Operand = Union[Input, Output, Scratch, Packed]
+Operand = Input | Output | Scratch | Packed
 
 
 @dataclass(frozen=True)

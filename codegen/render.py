@@ -9,7 +9,6 @@ from typing import Any
 
 from mako.exceptions import RichTraceback
 from mako.lookup import TemplateLookup
-
 from nnef_cl.codegen.kernel import Kernel
 
 PRELUDE = """\
@@ -52,8 +51,8 @@ def render_kernel(kernel: Kernel) -> str:
     except Exception as error:
         trace = RichTraceback()
         raise RenderError(f"{kernel.stem}.cl.mako:{trace.lineno}: {type(error).__name__}: {error}") from error
-    header = f"// {kernel.stem}: {kernel.title}\n// made from kernels_cl/{kernel.stem}.cl.mako by `nnef-cl dump MODEL --kernels DIR`\n"
-    return header + text.strip() + "\n"
+    source = f"kernels_cl/{kernel.stem}.cl.mako by `nnef-cl dump MODEL --kernels DIR`"
+    return f"// {kernel.stem}: {kernel.title}\n// made from {source}\n{text.strip()}\n"
 
 
 def render_program(kernels: Iterable[Kernel]) -> str:

@@ -41,7 +41,7 @@ class Executable:
         """Packs and copies the weights, makes the slots, binds every kernel's arguments."""
         for index, weight in enumerate(self.plan.weights):
             self._progress("upload", index, len(self.plan.weights))
-            packed = weight.pack(*(c.array for c in weight.constants))
+            packed = weight.pack(weight.constant.array)
             buffer = self._buffers[Buffer("weight", index)] = self.device.buffer(packed.nbytes)
             self.device.write(buffer, packed)
         self._progress("upload", len(self.plan.weights), len(self.plan.weights))

@@ -61,6 +61,7 @@ class Session:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._device = device
+        self._reason = device.reason
         self._closed = False
         self._device_seconds: float | None = None
         kept = _kept(graph, keep)
@@ -89,7 +90,7 @@ class Session:
     @property
     def reason(self) -> str:
         """Why this device was chosen."""
-        return self._device.reason
+        return self._reason
 
     @property
     def memory(self) -> dict[str, int]:
@@ -141,7 +142,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _check_usable(self) -> None:
@@ -173,7 +176,8 @@ def _as_stored(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
     api = np.dtype(spec.dtype.api)
     if not np.can_cast(array.dtype, api, "same_kind"):
         raise InputError(f"input '{name}': expected {api.name} ({spec.dtype.kind}), got {array.dtype.name}")
-    return np.ascontiguousarray(array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)).reshape(spec.shape)
+    stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)
+    return np.ascontiguousarray(stored).reshape(spec.shape)
 
 
 def _kept(graph: Graph, keep: Iterable[str] | str) -> list[str]:

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel, PackFloats
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.layout import Shape
 
 MAX_PATCH = 16384

@@ -61,13 +61,12 @@ class ConvGeneral(Kernel):
         """C statements that declare `i<axis>`, the input index of a tap, and skip the tap where there is none."""
         g, extent, name = self.geometry, self.x.spec.shape[2 + axis], f"i{axis}"
         if not self.transposed:
-            lines = [f"const int t{axis} = {output} * {g.stride[axis]} + {tap} * {g.dilation[axis]} - ({g.before[axis]});"]
+            place = f"{output} * {g.stride[axis]} + {tap} * {g.dilation[axis]} - ({g.before[axis]})"
+            lines = [f"const int t{axis} = {place};"]
         else:
             lines = [f"const int u{axis} = {output} + ({g.before[axis]}) - {tap} * {g.dilation[axis]};"]
             if g.stride[axis] > 1:
-                # Divisibility and flooring must hold for negative numbers too.
-                lines.append(f"const int m{axis} = ((u{axis} % {g.stride[axis]}) + {g.stride[axis]}) % {g.stride[axis]};")
-                lines.append(f"if (m{axis} != 0) continue;")
+                lines.append(f"if (u{axis} % {g.stride[axis]} != 0) continue;")
             lines.append(f"const int t{axis} = u{axis} / {g.stride[axis]};")
         if tested(g.border):
             lines.append(f"if (t{axis} < 0 || t{axis} >= {extent}) continue;")

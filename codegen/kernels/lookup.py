@@ -11,6 +11,7 @@ from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.kernels.window import border_index
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.dtype import DType
 from nnef_cl.ir.layout import Shape, row_major_strides
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-
 from nnef_cl.codegen.access import offset
 from nnef_cl.codegen.ctypes import load
 from nnef_cl.codegen.expression import Epilogue
@@ -15,6 +14,7 @@ from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel, PackFloats
 from nnef_cl.codegen.kernels.conv_direct import choose_tile
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.layout import Shape
 
 
@@ -43,7 +43,8 @@ class Matmul(Kernel):
     @property
     def title(self) -> str:
         batch = f"{self.batch} x " if self.batch else ""
-        return f"{batch}{self.rows} x {self.depth} by {self.depth} x {self.columns}, tile {self.tile} x {self.blocks} x {self.width}"
+        tile = f"tile {self.tile} x {self.blocks} x {self.width}"
+        return f"{batch}{self.rows} x {self.depth} by {self.depth} x {self.columns}, {tile}"
 
     @property
     def global_size(self) -> tuple[int, ...]:

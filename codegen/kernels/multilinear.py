@@ -13,6 +13,7 @@ from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.kernels.window import border_index
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.dtype import F32
 
 
@@ -102,7 +103,8 @@ class Multilinear(Kernel):
         weights = " * ".join(f"u{a}" if side else f"(1.0f - u{a})" for a, side in enumerate(corner))
         index = ["n", "block", *(f"i{a}_{side}" for a, side in enumerate(corner))]
         inside = " && ".join(f"in{a}_{side}" for a, side in enumerate(corner)) if self.border == "constant" else "1"
-        return f"{{ const float weight = {weights}; if (weight != 0.0f && {inside}) sum += weight * {self.x.load(index)}; }}"
+        guarded = f"if (weight != 0.0f && {inside}) sum += weight * {self.x.load(index)};"
+        return f"{{ const float weight = {weights}; {guarded} }}"
 
     @cached_property
     def finish(self) -> list[str]:

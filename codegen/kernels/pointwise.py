@@ -12,6 +12,7 @@ from nnef_cl.codegen.expression import Expression, widest
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.dtype import I64, DType
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
@@ -131,7 +132,7 @@ def pointwise(
     what: str, extents: Shape, inputs: tuple[Strided, ...], output: Strided, expression: Expression,
     target: Target, guard: Guard | None = None,
 ) -> Pointwise:  # fmt: skip
-    """The kernel for a map over `extents`: axes merged where all operands allow it, vectors where they are contiguous."""
+    """The kernel for a map over `extents`: axes merged where all operands allow it, vectors along contiguous ones."""
     if guard is None:
         extents, (output, *rest) = merge_axes(extents, (output, *inputs))
         inputs = tuple(rest)
@@ -178,13 +179,12 @@ def broadcast_strides(spec: TensorSpec, like: TensorSpec) -> Shape:
         return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
     if spec.layout.block == block:
         physical = spec.layout.physical(shape[: max(2, spec.rank)])
-        strides = list(row_major_strides(physical))
-        lane = strides.pop()
-        full = [*strides, *[0] * (like.rank - len(strides)), lane]
+        *outer, lane = row_major_strides(physical)
+        full = [*outer, *[0] * (like.rank - len(outer)), lane]
         return tuple(0 if a < like.rank and _one(shape, a, block) else s for a, s in enumerate(full))
     plain = row_major_strides(shape)
-    outer = [0 if n == 1 else s for n, s in zip(shape, plain, strict=True)]
-    return (outer[0], outer[1] * block, *outer[2:], outer[1])
+    steps = [0 if n == 1 else s for n, s in zip(shape, plain, strict=True)]
+    return (steps[0], steps[1] * block, *steps[2:], steps[1])
 
 
 def _one(shape: Shape, axis: int, block: int) -> bool:

@@ -13,6 +13,7 @@ from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.dtype import F32
 
 
@@ -37,7 +38,8 @@ class Pool(Kernel):
     def title(self) -> str:
         kind = "max" if self.maximum else f"sum, normalize {self.normalize}"
         size = "x".join(map(str, self.geometry.size))
-        return f"{kind} {size} stride {self.geometry.stride} border {self.geometry.border}, x {self.x.spec}, y {self.y.spec}"
+        windows = f"{size} stride {self.geometry.stride} border {self.geometry.border}"
+        return f"{kind} {windows}, x {self.x.spec}, y {self.y.spec}"
 
     @property
     def global_size(self) -> tuple[int, ...]:

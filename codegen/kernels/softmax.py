@@ -11,6 +11,7 @@ from nnef_cl.codegen.expression import widest
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.target import Target
+
 from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.layout import Shape
 

@@ -267,7 +267,7 @@ def concat_blocked(problem: Problem, lanes: int) -> bool:
 
 
 def conv(problem: Problem, target: Target) -> list[Candidate]:
-    x, filter, bias = problem.inputs
+    x, filter, _ = problem.inputs
     y, attrs = problem.outputs[0], problem.attrs
     border = "constant" if attrs["border"] == "ignore" else attrs["border"]
     window = down_window(
@@ -289,7 +289,7 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
                     packing = PackFilter(groups, kernel.width, kernel.blocks, kernel.channels)
                 each = groups if build is conv_direct else 1
                 operands = (
-                    Input(0), Packed((1,), packing), Packed((2,), PackBias(y.shape[1], each, lanes)),
+                    Input(0), Packed(1, packing), Packed(2, PackBias(y.shape[1], each, lanes)),
                     *extra_operands(problem), Output(),
                 )  # fmt: skip
                 candidates.append(Candidate(kernel.stem, (Launch(kernel, operands),)))
@@ -357,7 +357,7 @@ def _bias_axes(bias: TensorSpec) -> TensorSpec:
 
 def deconv(problem: Problem, target: Target) -> list[Candidate]:
     """One convolution per stride phase, each writing every stride-th output; the gather form otherwise."""
-    x, filter, bias = problem.inputs
+    x, filter, _ = problem.inputs
     y, attrs = problem.outputs[0], problem.attrs
     border = "constant" if attrs["border"] == "ignore" else attrs["border"]
     window = up_window(
@@ -458,7 +458,7 @@ def matmul(problem: Problem, target: Target) -> list[Candidate]:
     )  # fmt: skip
     rest = (*extra_operands(problem), Output())
     if problem.constants[1] is not None:
-        packed = Packed((1,), PackPanels(lanes, attrs["transposeB"]))
+        packed = Packed(1, PackPanels(lanes, attrs["transposeB"]))
         return single("matmul", Launch(kernel, (Input(0), packed, *rest)))
     strides = row_major_strides(b.shape)
     k_step, n_step = (strides[-1], strides[-2]) if attrs["transposeB"] else strides[-2:]

@@ -127,5 +127,5 @@ def _launch(
         bias = PackBias(channels, groups, direct.width * direct.blocks)
     own = len(problem.inputs)
     extras = tuple(Input(own + k) for k in range(len(problem.epilogue.operands)))
-    operands = (Input(0), Packed((1,), PackPhase(taps, groups, pack)), Packed((2,), bias), *extras, Output())
+    operands = (Input(0), Packed(1, PackPhase(taps, groups, pack)), Packed(2, bias), *extras, Output())
     return Launch(kernel, operands)

@@ -14,7 +14,7 @@ from nnef_cl.errors import UnsupportedError
 from nnef_cl.ir.dtype import DType
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.layout import Layout, Shape
-from nnef_cl.ir.tensor import Constant, TensorSpec
+from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.memory import Lifetime, assign_slots
@@ -60,7 +60,8 @@ class _Builder:
         self.root: dict[str, str] = {}
         self.spans: dict[str, list[int]] = {}
         self.sizes: dict[str, int] = {}
-        self.weights: dict[tuple[tuple[str, ...], object], int] = {}
+        self.weights: dict[tuple[int, Pack], int] = {}
+        self.constant_alias: dict[str, int] = {}
         self.records: list[Weight] = []
         self.draft: list[tuple[Step, tuple[str | int, ...]]] = []
 
@@ -100,9 +101,9 @@ class _Builder:
             self._allocate(f"{node.name}.scratch{k}", spec, at)
         for launch in candidate.launches:
             arguments = tuple(self._argument(node, operand) for operand in launch.operands)
-            for name in arguments:
-                if isinstance(name, str):
-                    self.spans[name][1] = len(self.draft)
+            for argument in arguments:
+                if isinstance(argument, str):
+                    self.spans[argument][1] = len(self.draft)
             step = Step(launch.kernel, (), node.name, node.op, candidate.algorithm, node.position)
             self.draft.append((step, arguments))
         for k in range(len(candidate.scratch)):
@@ -114,7 +115,7 @@ class _Builder:
     def _alias(self, node: Node) -> None:
         source, result = node.inputs[0], node.outputs[0]
         if source in self.graph.constants:
-            self.weights[(result,), "alias"] = self._stored(source)
+            self.constant_alias[result] = self._stored(source)
         else:
             self.root[result] = self._root(source)
 
@@ -145,26 +146,27 @@ class _Builder:
                 return node.outputs[index]
             case Scratch(index):
                 return f"{node.name}.scratch{index}"
-            case Packed(inputs, pack):
-                return self._weight(tuple(node.inputs[k] for k in inputs), pack)
+            case Packed(index, pack):
+                return self._weight(node.inputs[index], pack)
             case Input(index):
                 name = node.inputs[index]
-                if (key := ((name,), "alias")) in self.weights:
-                    return self.weights[key]
+                if name in self.constant_alias:
+                    return self.constant_alias[name]
                 return self._stored(name) if name in self.graph.constants else self._root(name)
         raise AssertionError(operand)
 
     def _stored(self, name: str) -> int:
         spec = self.graph.tensors[name]
-        return self._weight((name,), Store(spec.layout, spec.dtype))
+        return self._weight(name, Store(spec.layout, spec.dtype))
 
-    def _weight(self, names: tuple[str, ...], pack: Pack) -> int:
-        constants = tuple(self.graph.constants[name] for name in names)
-        key = tuple(str(id(c)) for c in constants), pack
+    def _weight(self, name: str, pack: Pack) -> int:
+        """Number of the buffer; constants of one array, packed alike, share it."""
+        constant = self.graph.constants[name]
+        key = id(constant), pack
         if key not in self.weights:
             self.weights[key] = len(self.records)
-            size = pack.item_bytes * math.prod(pack.shape(*(c.array.shape for c in constants)))
-            self.records.append(Weight(constants, pack, size))
+            size = pack.item_bytes * math.prod(pack.shape(constant.array.shape))
+            self.records.append(Weight(constant, pack, size))
         return self.weights[key]
 
     def _bound(self, step: Step, arguments: tuple[str | int, ...], where: dict[str, int]) -> Step:
@@ -175,8 +177,8 @@ class _Builder:
 
     def _place(self, name: str, where: dict[str, int]) -> tuple[Buffer, TensorSpec]:
         spec = self.graph.tensors[name]
-        if ((name,), "alias") in self.weights:
-            return Buffer("weight", self.weights[(name,), "alias"]), spec
+        if name in self.constant_alias:
+            return Buffer("weight", self.constant_alias[name]), spec
         if name in self.graph.constants:
             return Buffer("weight", self._stored(name)), spec
         return Buffer("slot", where[self._root(name)]), spec

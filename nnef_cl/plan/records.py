@@ -12,9 +12,9 @@ from nnef_cl.ir.tensor import Constant, TensorSpec
 
 @dataclass(frozen=True)
 class Weight:
-    """A buffer filled once, at load: pack applied to the constants' logical arrays."""
+    """A buffer filled once, at load: pack applied to the constant's logical array."""
 
-    constants: tuple[Constant, ...]
+    constant: Constant
     pack: Pack
     bytes: int
 
