@@ -1,0 +1,300 @@
+"""Open a model folder or archive and read its files in place, one by one (NNEF 1.0.5, section 5).
+
+A folder, the graph.nnef in one, a tar, and a gzip-compressed tar are recognised by what they are, not by their
+names. Archives may hold their files in one folder at the top. Nothing is ever unpacked to disk. An archive with
+a link, a device, an absolute name, a name with '..' or the same name twice is refused when it is opened; in
+folders, links are followed, but to regular files only.
+
+Memory: files of folders and of plain tars are memory-mapped. A compressed tar is decompressed once, when it is
+opened, and its tensors, graph.nnef and graph.quant stay in memory until the container is closed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+import re
+import tarfile
+import zlib
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from nnef_cl.errors import FileFormatError, ModelError
+from nnef_cl.format.tensor_file import Buffer, map_file, reason
+
+GRAPH = "graph.nnef"
+MAX_TEXT = 256 << 20
+"""Bytes of graph.nnef or graph.quant that are read at most."""
+
+UNSUSPECTED_BYTES, UNSUSPECTED_RATIO = 1 << 30, 64
+"""A compressed archive that expands to more than both of these, in bytes and in sizes of its own, is refused."""
+
+_PIECE = 1 << 20
+_BROKEN_ARCHIVE = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, ArithmeticError, LookupError, MemoryError)
+
+
+class Container(ABC):
+    """The files of one model, as a context manager. name: the path it was opened with."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the files. Buffers handed out stay valid."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of exactly this name, such as 'graph.quant'."""
+        return self._find(name) == name
+
+    def has_tensor(self, label: str) -> bool:
+        """Whether there is a file for the variable. Raises ModelError as tensor_name does."""
+        return self._find(tensor_name(label)) is not None
+
+    def read_text(self, name: str, limit: int = MAX_TEXT) -> bytes | None:
+        """The content of a file, None where there is none. Raises FileFormatError beyond `limit` bytes."""
+        if not self.has(name):
+            return None
+        buffer = self._buffer(name)
+        if len(buffer) > limit:
+            message = f"'{name}' has {len(buffer)} bytes, expected at most {limit}"
+            raise FileFormatError(message, where=self.name)
+        return bytes(buffer)
+
+    def open_tensor(self, label: str) -> Buffer:
+        """The bytes of the variable's tensor file: exact case preferred, any other accepted where unambiguous.
+
+        Raises FileFormatError where there is no such file, ModelError for a label that cannot be a file's name.
+        """
+        wanted = tensor_name(label)
+        found = self._find(wanted)
+        if found is None:
+            raise FileFormatError(f"no file '{wanted}' for variable '{label}'", where=self.name)
+        return self._buffer(found)
+
+    @abstractmethod
+    def _find(self, name: str) -> str | None:
+        """The file of that name, in this case or, where there is just one, in another."""
+
+    @abstractmethod
+    def _buffer(self, name: str) -> Buffer:
+        """The content of a file that `_find` returned."""
+
+    def _only(self, wanted: str, candidates: list[str]) -> str | None:
+        """Of names that differ in case only: the wanted one, or the single one."""
+        if wanted in candidates:
+            return wanted
+        if len(candidates) > 1:
+            names = ", ".join(map(ascii, sorted(candidates)))
+            raise FileFormatError(f"'{wanted}' may be any of {names}", where=self.name)
+        return candidates[0] if candidates else None
+
+
+def open_container(path: str | Path) -> Container:
+    """The model at `path`: a folder, its graph.nnef, or an archive. Raises FileFormatError."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            container = _with_graph(Folder(path))
+        elif (data := memoryview(map_file(path)))[:2] == b"\x1f\x8b":
+            container = _with_graph(Archive(str(path), _gzip_members(path, len(data))))
+        elif data[257:262] == b"ustar" or path.name != GRAPH:
+            container = _with_graph(Archive(str(path), _tar_members(path, data)))
+        else:
+            container = _with_graph(Folder(path.parent))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"cannot be read: {reason(error)}", where=ascii(str(path))) from None
+    return container
+
+
+def tensor_name(label: str) -> str:
+    """Variable label -> file name. Backslashes count as slashes, slashes at the front do not count."""
+    if not re.fullmatch(r"[A-Za-z0-9_./\\-]+", label):
+        raise ModelError(f"label {ascii(label)} has characters other than letters, digits and _ . / \\ -")
+    parts = _parts(label)
+    if ".." in parts:
+        raise ModelError(f"label '{label}' reaches outside the model")
+    if not parts:
+        raise ModelError(f"label '{label}' names no file")
+    return "/".join(parts) + ".dat"
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def _with_graph(container: Container) -> Container:
+    if not container.has(GRAPH):
+        raise FileFormatError(f"there is no {GRAPH} in it", where=container.name)
+    return container
+
+
+class Folder(Container):
+    """A model's files in a folder; opened, and mapped into memory, when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._listings: dict[Path, dict[str, list[str]]] = {}
+
+    def _find(self, name: str) -> str | None:
+        found: list[str] = []
+        for part in name.split("/"):
+            listing = self._listing(self._path.joinpath(*found))
+            match = self._only(part, listing.get(part.lower(), []))
+            if match is None:
+                return None
+            found.append(match)
+        return "/".join(found)
+
+    def _listing(self, folder: Path) -> dict[str, list[str]]:
+        """Lower case -> names; read once. Empty for what is no folder."""
+        if folder not in self._listings:
+            names = defaultdict(list)
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                names[entry.name.lower()].append(entry.name)
+            self._listings[folder] = names
+        return self._listings[folder]
+
+    def _buffer(self, name: str) -> Buffer:
+        return map_file(self._path / name)
+
+
+class Archive(Container):
+    """A model's files in an archive. members: names without '.' and empty parts, and contents."""
+
+    def __init__(self, name: str, members: Iterable[tuple[str, Buffer]]) -> None:
+        super().__init__(name)
+        self._members: dict[str, Buffer] = {}
+        for member, content in members:
+            if member in self._members:
+                raise FileFormatError(f"member {ascii(member)} is there twice", where=name)
+            self._members[member] = content
+        self._enter_top_folder()
+        self._names = defaultdict(list)
+        for member in self._members:
+            self._names[member.lower()].append(member)
+
+    def _enter_top_folder(self) -> None:
+        """Where the root has no graph.nnef, but just one of its folders has: names are relative to that."""
+        if GRAPH in self._members:
+            return
+        tops = [top for top, _, rest in (name.partition("/") for name in self._members) if rest == GRAPH]
+        if len(tops) > 1:
+            raise FileFormatError(f"holds {len(tops)} models: {', '.join(map(ascii, tops))}", where=self.name)
+        for top in tops:
+            prefix = f"{top}/"
+            inside = {name for name in self._members if name.startswith(prefix)}
+            self._members = {name[len(prefix) :]: self._members[name] for name in inside}
+
+    def close(self) -> None:
+        self._members.clear()
+        self._names.clear()
+
+    def _find(self, name: str) -> str | None:
+        return self._only(name, self._names.get(name.lower(), []))
+
+    def _buffer(self, name: str) -> Buffer:
+        return self._members[name]
+
+
+def _tar_members(path: Path, data: memoryview) -> Iterator[tuple[str, Buffer]]:
+    """Slices of the mapped archive."""
+    if not len(data):
+        raise FileFormatError("the file is empty", where=str(path))
+    mapped = data.obj
+    assert isinstance(mapped, mmap.mmap)
+    try:
+        with tarfile.open(fileobj=mapped, mode="r:") as tar:
+            for name, member in _files(tar, str(path)):
+                end = member.offset_data + member.size
+                if end > len(data):
+                    raise FileFormatError(f"truncated in member {ascii(name)}", where=str(path))
+                yield name, data[member.offset_data : end]
+    except _BROKEN_ARCHIVE as error:
+        raise _broken(path, error) from None
+
+
+def _gzip_members(path: Path, size: int) -> Iterator[tuple[str, Buffer]]:
+    """Files a model consists of, decompressed in one go; the content of others is left empty."""
+    limit = max(UNSUSPECTED_BYTES, UNSUSPECTED_RATIO * size)
+    try:
+        with gzip.open(path) as stream, tarfile.open(fileobj=_Bounded(stream, limit, path), mode="r|") as tar:
+            for name, member in _files(tar, str(path)):
+                if member.size > limit:
+                    raise _Bounded.refusal(path, limit)
+                content = tar.extractfile(member) if name.endswith((".dat", ".nnef", ".quant")) else None
+                yield name, _content(content, member.size) if content else b""
+    except _BROKEN_ARCHIVE as error:
+        raise _broken(path, error) from None
+
+
+def _content(file: IO[bytes], size: int) -> Buffer:
+    """`size` bytes, in pieces: a header may promise more than there is."""
+    content = bytearray()
+    while len(content) < size:
+        piece = file.read(min(_PIECE, size - len(content)))
+        if not piece:
+            raise EOFError
+        content += piece
+    return memoryview(content).toreadonly()
+
+
+class _Bounded:
+    """A stream that refuses to give more than `limit` bytes in all."""
+
+    def __init__(self, stream: IO[bytes], limit: int, path: Path) -> None:
+        self._stream, self._left, self._limit, self._path = stream, limit, limit, path
+
+    def read(self, size: int) -> bytes:
+        piece = self._stream.read(min(size, _PIECE))
+        self._left -= len(piece)
+        if self._left < 0:
+            raise self.refusal(self._path, self._limit)
+        return piece
+
+    @staticmethod
+    def refusal(path: Path, limit: int) -> FileFormatError:
+        message = f"expands to more than {limit} bytes, far more than its own size"
+        return FileFormatError(message, where=str(path))
+
+
+def _files(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """The regular files with their clean names; anything that could reach outside is refused."""
+    last = -1
+    for member in tar:
+        shown = ascii(member.name)
+        if member.size < 0 or member.offset_data <= last:
+            raise FileFormatError(f"member {shown} has an impossible size", where=archive)
+        last = member.offset_data
+        parts = _parts(member.name)
+        if member.name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", member.name):
+            raise FileFormatError(f"member {shown} reaches outside the archive", where=archive)
+        if member.isdir():
+            continue
+        if not member.isreg() or member.issparse():
+            what = "a link" if member.issym() or member.islnk() else "not a regular file"
+            raise FileFormatError(f"member {shown} is {what}", where=archive)
+        yield "/".join(parts), member
+
+
+def _broken(path: Path, error: Exception) -> FileFormatError:
+    """One line for whatever the libraries found wrong with an archive."""
+    if isinstance(error, EOFError):
+        message = "truncated archive"
+    elif isinstance(error, MemoryError):
+        message = "not enough memory for the archive"
+    else:
+        message = f"not a model folder, a {GRAPH} or a tar archive, or a damaged one ({reason(error)})"
+    return FileFormatError(message, where=str(path))
