@@ -12,6 +12,7 @@ opened, and its tensors, graph.nnef and graph.quant stay in memory until the con
 from __future__ import annotations
 
 import gzip
+import io
 import mmap
 import re
 import tarfile
@@ -34,7 +35,8 @@ UNSUSPECTED_BYTES, UNSUSPECTED_RATIO = 1 << 30, 64
 """A compressed archive that expands to more than both of these, in bytes and in sizes of its own, is refused."""
 
 _PIECE = 1 << 20
-_BROKEN_ARCHIVE = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, ArithmeticError, LookupError, MemoryError)
+# What tarfile and zlib raise for archives they cannot make sense of.
+_BROKEN = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, ArithmeticError, LookupError, MemoryError)
 
 
 class Container(ABC):
@@ -51,6 +53,7 @@ class Container(ABC):
     ) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
         """Forget the files. Buffers handed out stay valid."""
 
@@ -107,7 +110,7 @@ def open_container(path: str | Path) -> Container:
     try:
         if path.is_dir():
             container = _with_graph(Folder(path))
-        elif (data := memoryview(map_file(path)))[:2] == b"\x1f\x8b":
+        elif (data := map_file(path))[:2] == b"\x1f\x8b":
             container = _with_graph(Archive(str(path), _gzip_members(path, len(data))))
         elif data[257:262] == b"ustar" or path.name != GRAPH:
             container = _with_graph(Archive(str(path), _tar_members(path, data)))
@@ -121,7 +124,7 @@ def open_container(path: str | Path) -> Container:
 def tensor_name(label: str) -> str:
     """Variable label -> file name. Backslashes count as slashes, slashes at the front do not count."""
     if not re.fullmatch(r"[A-Za-z0-9_./\\-]+", label):
-        raise ModelError(f"label {ascii(label)} has characters other than letters, digits and _ . / \\ -")
+        raise ModelError(f"label {label!a} has characters other than letters, digits and _ . / \\ -")
     parts = _parts(label)
     if ".." in parts:
         raise ModelError(f"label '{label}' reaches outside the model")
@@ -148,6 +151,9 @@ class Folder(Container):
         self._path = path
         self._listings: dict[Path, dict[str, list[str]]] = {}
 
+    def close(self) -> None:
+        self._listings.clear()
+
     def _find(self, name: str) -> str | None:
         found: list[str] = []
         for part in name.split("/"):
@@ -162,8 +168,11 @@ class Folder(Container):
         """Lower case -> names; read once. Empty for what is no folder."""
         if folder not in self._listings:
             names = defaultdict(list)
-            for entry in folder.iterdir() if folder.is_dir() else ():
-                names[entry.name.lower()].append(entry.name)
+            try:
+                for entry in folder.iterdir() if folder.is_dir() else ():
+                    names[entry.name.lower()].append(entry.name)
+            except OSError as error:
+                raise FileFormatError(f"cannot be read: {reason(error)}", where=str(folder)) from None
             self._listings[folder] = names
         return self._listings[folder]
 
@@ -179,7 +188,7 @@ class Archive(Container):
         self._members: dict[str, Buffer] = {}
         for member, content in members:
             if member in self._members:
-                raise FileFormatError(f"member {ascii(member)} is there twice", where=name)
+                raise FileFormatError(f"member {member!a} is there twice", where=name)
             self._members[member] = content
         self._enter_top_folder()
         self._names = defaultdict(list)
@@ -209,20 +218,18 @@ class Archive(Container):
         return self._members[name]
 
 
-def _tar_members(path: Path, data: memoryview) -> Iterator[tuple[str, Buffer]]:
+def _tar_members(path: Path, data: Buffer) -> Iterator[tuple[str, Buffer]]:
     """Slices of the mapped archive."""
-    if not len(data):
+    if not isinstance(data, mmap.mmap):
         raise FileFormatError("the file is empty", where=str(path))
-    mapped = data.obj
-    assert isinstance(mapped, mmap.mmap)
     try:
-        with tarfile.open(fileobj=mapped, mode="r:") as tar:
+        with tarfile.open(fileobj=data, mode="r:") as tar:
             for name, member in _files(tar, str(path)):
                 end = member.offset_data + member.size
                 if end > len(data):
-                    raise FileFormatError(f"truncated in member {ascii(name)}", where=str(path))
-                yield name, data[member.offset_data : end]
-    except _BROKEN_ARCHIVE as error:
+                    raise FileFormatError(f"truncated in member {name!a}", where=str(path))
+                yield name, memoryview(data)[member.offset_data : end]
+    except _BROKEN as error:
         raise _broken(path, error) from None
 
 
@@ -230,13 +237,19 @@ def _gzip_members(path: Path, size: int) -> Iterator[tuple[str, Buffer]]:
     """Files a model consists of, decompressed in one go; the content of others is left empty."""
     limit = max(UNSUSPECTED_BYTES, UNSUSPECTED_RATIO * size)
     try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=_Bounded(stream, limit, path), mode="r|") as tar:
+        with (
+            gzip.GzipFile(path) as stream,
+            _Bounded(stream, limit, path) as bounded,
+            tarfile.open(fileobj=bounded, mode="r|") as tar,
+        ):
             for name, member in _files(tar, str(path)):
                 if member.size > limit:
                     raise _Bounded.refusal(path, limit)
                 content = tar.extractfile(member) if name.endswith((".dat", ".nnef", ".quant")) else None
                 yield name, _content(content, member.size) if content else b""
-    except _BROKEN_ARCHIVE as error:
+            while bounded.read(_PIECE):
+                pass  # zlib compares the checksum at the end
+    except _BROKEN as error:
         raise _broken(path, error) from None
 
 
@@ -251,13 +264,14 @@ def _content(file: IO[bytes], size: int) -> Buffer:
     return memoryview(content).toreadonly()
 
 
-class _Bounded:
+class _Bounded(io.BufferedIOBase):
     """A stream that refuses to give more than `limit` bytes in all."""
 
-    def __init__(self, stream: IO[bytes], limit: int, path: Path) -> None:
+    def __init__(self, stream: gzip.GzipFile, limit: int, path: Path) -> None:
         self._stream, self._left, self._limit, self._path = stream, limit, limit, path
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None and size >= 0
         piece = self._stream.read(min(size, _PIECE))
         self._left -= len(piece)
         if self._left < 0:
@@ -296,5 +310,6 @@ def _broken(path: Path, error: Exception) -> FileFormatError:
     elif isinstance(error, MemoryError):
         message = "not enough memory for the archive"
     else:
-        message = f"not a model folder, a {GRAPH} or a tar archive, or a damaged one ({reason(error)})"
+        cause = " ".join(reason(error).split())
+        message = f"not a model folder, a {GRAPH} or a tar archive, or a damaged one ({cause})"
     return FileFormatError(message, where=str(path))
