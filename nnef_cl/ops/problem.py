@@ -36,7 +36,7 @@ def _text(step: Step, ops: Table) -> str:
         return _literal(dict(step.attrs)["value"], step.dtype)
     op = ops[step.op]
     assert op.expression is not None, step.op
-    names = {p.name: "{%d}" % k for k, p in enumerate(op.tensor_parameters)}
+    names = {p.name: f"{{{k}}}" for k, p in enumerate(op.tensor_parameters)}
     names |= {name: literal(value, F32) for name, value in step.attrs}
     return op.expression.format_map(names | {"T": "{T}", "I": "{I}", "select": "{select}"})
 

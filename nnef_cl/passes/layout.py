@@ -61,7 +61,10 @@ class _Layout:
         if node.op == "map":
             return self._any_blocked(node, output)
         blocked = self.ops[node.op].blocked
-        if blocked is None or not blocked(make_problem(node, self.graph.tensors, self.graph.constants, self.ops), self.block.block):
+        if blocked is None:
+            return False
+        problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
+        if not blocked(problem, self.block.block):
             return False
         if node.op in MAKERS:
             return output.shape[1] * 2 >= self.block.block

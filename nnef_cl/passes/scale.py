@@ -78,10 +78,10 @@ def _merge(conv: Node, node: Node, builder: GraphBuilder, values: np.ndarray) ->
 
 def _with(conv: Node, builder: GraphBuilder, arrays: dict[int, np.ndarray]) -> Node:
     inputs = list(conv.inputs)
-    for index, array in arrays.items():
+    for index, values in arrays.items():
         old = builder.constants[inputs[index]]
         name = builder.unique(f"{inputs[index]}.scaled")
-        array = np.ascontiguousarray(array, np.float32)
+        array = np.ascontiguousarray(values, np.float32)
         builder.add_constant(name, TensorSpec(array.shape), Constant(array, old.label))
         inputs[index] = name
     return replace(conv, inputs=tuple(inputs))
