@@ -1,1 +1,44 @@
-"""."""
+"""The command line: one file per command, put together here."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from nnef_cl.commands.bench import bench
+from nnef_cl.commands.common import guarded
+from nnef_cl.commands.demo import demo
+from nnef_cl.commands.devices import devices
+from nnef_cl.commands.dump import dump
+from nnef_cl.commands.info import info
+from nnef_cl.commands.run import run
+
+COMMANDS = (demo, devices, info, run, bench, dump)
+"""In the order of the help page."""
+
+app = typer.Typer(
+    help="Run NNEF neural networks on any OpenCL device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in COMMANDS:
+    app.command()(guarded(command))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nnef-cl {metadata.version('nnef-cl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,294 @@
+"""What the commands share: options, errors and exit codes, loading with a progress bar, files written whole."""
+# ruff: noqa: PLC0415 - heavy imports stay out of `--help`
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import os
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from nnef_cl.errors import Error, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from nnef_cl.ir.graph import Graph
+    from nnef_cl.session import Session
+
+FAILED, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+DEBUG = "NNEF_CL_DEBUG"
+PIPE_WIDTH = 160
+"""Columns of tables that do not go to a terminal."""
+
+Shapes = dict[str, tuple[int, ...]]
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder, .tar, .tgz, or graph.nnef in a folder.", show_default=False)
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "-d", "--device", metavar="SELECTOR", show_default=False,
+        help="auto, gpu, cpu:1, platform:device such as 0:1, or part of a name; see `nnef-cl devices`.",
+    ),
+]  # fmt: skip
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-s", "--shape", metavar="NAME=1x3x224x224", show_default=False,
+        help="Other extents for an input; the name may be left out where there is one input. Repeatable.",
+    ),
+]  # fmt: skip
+BatchOption = Annotated[
+    int | None,
+    typer.Option("-b", "--batch", metavar="N", min=1, show_default=False, help="First extent of every input."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+# Errors ----------------------------------------------------------------------------------------------------
+def guarded(command: Function) -> Function:
+    """The command with its exceptions turned into one message on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            silence_stdout()
+            raise typer.Exit(BROKEN_PIPE) from None
+        except Exception as error:
+            raise typer.Exit(_report(error)) from None
+
+    return run  # type: ignore[return-value]
+
+
+def _report(error: Exception) -> int:
+    """Prints an exception for people; returns the exit code."""
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        traceback.print_exception(error)
+    if isinstance(error, Error):
+        say(f"error: {error}")
+        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+    if isinstance(error, MemoryError):
+        say("error: not enough memory on the host")
+        return FAILED
+    text = " ".join(str(error).split())[:200]
+    say(f"this is a bug in nnef-cl: {type(error).__name__}: {text} ({DEBUG}=1 shows the traceback)")
+    return FAILED
+
+
+def say(message: str) -> None:
+    """A message on stderr. Names in it come from model files: control characters are not passed on."""
+    clean = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
+    print(f"nnef-cl: {clean}", file=sys.stderr)
+
+
+def silence_stdout() -> None:
+    """Nobody reads stdout any more: what is still buffered goes nowhere instead of raising at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the closest known one, or all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(names) or 'none'}"
+
+
+# Shapes ----------------------------------------------------------------------------------------------------
+def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """'x=1x3x224x224' -> ('x', (1, 3, 224, 224)); the name is '' where it is left out. UsageError."""
+    name, _, extents = text.rpartition("=")
+    if not re.fullmatch(r"[0-9]{1,9}([x,][0-9]{1,9})*", extents) or (name == "" and "=" in text):
+        raise UsageError(f"--shape '{text}': expected NAME=1x3x224x224")
+    shape = tuple(int(extent) for extent in re.split("[x,]", extents))
+    if 0 in shape:
+        raise UsageError(f"--shape '{text}': extents are at least 1")
+    return name, shape
+
+
+def resolve_shapes(model: Path, texts: list[str] | None, batch: int | None) -> Shapes | None:
+    """--shape and --batch together as input name -> shape; None where neither is given."""
+    wanted = [parse_shape(text) for text in texts or []]
+    if not wanted and batch is None:
+        return None
+    from nnef_cl.importer import import_model
+
+    graph = import_model(model)
+    return merge_shapes({name: graph.tensors[name].shape for name in graph.inputs}, wanted, batch)
+
+
+def merge_shapes(declared: Shapes, wanted: list[tuple[str, tuple[int, ...]]], batch: int | None) -> Shapes:
+    """Shapes for the inputs that change. declared: input -> shape in the model. UsageError."""
+    shapes: Shapes = {}
+    for name, shape in wanted:
+        chosen = name or only_input(declared, "--shape")
+        if chosen not in declared:
+            raise UsageError(f"--shape: the model has no input '{chosen}'{near(chosen, declared)}")
+        if chosen in shapes:
+            raise UsageError(f"--shape: input '{chosen}' is given twice")
+        shapes[chosen] = shape
+    if batch is not None:
+        for name, shape in declared.items():
+            current = shapes.get(name, shape)
+            if current:
+                shapes[name] = (batch, *current[1:])
+    return shapes
+
+
+def only_input(inputs: Mapping[str, Any], option: str) -> str:
+    """The name of the single input; UsageError where there are several or none."""
+    if len(inputs) != 1:
+        raise UsageError(f"{option}: the model has {len(inputs)} inputs, name one: {', '.join(inputs)}")
+    return next(iter(inputs))
+
+
+# Loading ---------------------------------------------------------------------------------------------------
+def open_session(model: Path, **options: Any) -> Session:
+    """nnef_cl.load with a progress bar on stderr where that is a terminal."""
+    from nnef_cl.session import load
+
+    with progress_bar() as progress:
+        return load(model, progress=progress, **options)
+
+
+def warn(graph: Graph) -> None:
+    """The model's warnings on stderr."""
+    for warning in graph.warnings:
+        say(f"warning: {warning}")
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Gives a callable(stage, done, total) that draws one bar; it disappears at the end."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("read", total=None)
+        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
+
+
+# Printing --------------------------------------------------------------------------------------------------
+def console(stderr: bool = False) -> Console:
+    """A rich console that takes names literally and does not cut tables that go into a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def table(*columns: str, numbers: Iterable[str] = ()) -> Table:
+    """An empty table without lines. numbers: the columns that are aligned right."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    right = set(numbers)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
+    pairs = list(rows)
+    width = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in pairs)
+
+
+def size(count: float) -> str:
+    """Bytes for people: '25.6 MB'."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def tensor_facts(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Name -> type and shape, for JSON."""
+    return {name: {"type": spec.dtype.api, "shape": list(spec.shape)} for name, spec in tensors.items()}
+
+
+# Files -----------------------------------------------------------------------------------------------------
+def make_folder(path: Path, option: str) -> None:
+    """The folder with its parents; UsageError where something else has the name, Error where it cannot be made."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{option} {path}: expected a folder, this is a file")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Error(f"{path}: cannot be made: {error.strerror}") from error
+
+
+def write_files(files: Mapping[Path, Callable[[Any], None]]) -> None:
+    """Writes every file through its function, which gets an open binary stream: all of them, or on an error none."""
+    ready: list[tuple[Path, Path]] = []
+    try:
+        for path, write in files.items():
+            try:
+                handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+                ready.append((Path(name), path))
+                with os.fdopen(handle, "wb") as stream:
+                    write(stream)
+            except OSError as error:
+                raise Error(f"{path}: cannot be written: {error.strerror or error}") from error
+        for temporary, path in ready:
+            _publish(temporary, path)
+    finally:
+        for temporary, _ in ready:
+            temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Renames the finished file to its name, with the permissions a new file has."""
+    mask = os.umask(0)
+    os.umask(mask)
+    try:
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except OSError as error:
+        raise Error(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def text_writer(text: str) -> Callable[[Any], None]:
+    """For write_files: UTF-8 text."""
+    return lambda stream: stream.write(text.encode("utf-8"))
+
+
+def array_writer(array: np.ndarray, kind: str) -> Callable[[Any], None]:
+    """For write_files: an array as 'npy' or as an NNEF tensor 'dat'."""
+    if kind == "npy":
+        import numpy as np
+
+        return lambda stream: np.save(stream, array, allow_pickle=False)
+    from nnef_cl.format.tensor_file import write_tensor
+
+    return lambda stream: write_tensor(stream, array)

@@ -1,0 +1,155 @@
+"""`nnef-cl dump`: the graph after any pass, the plan, and the generated kernels; needs no device."""
+# ruff: noqa: PLC0415 - heavy imports stay out of `--help`
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnef_cl.commands import common
+from nnef_cl.errors import UsageError
+
+if TYPE_CHECKING:
+    from nnef_cl.codegen.target import Target
+    from nnef_cl.ir.graph import Graph
+    from nnef_cl.plan.records import Plan
+
+SCHEMA = 1
+IMPORT = "import"
+
+
+def dump(
+    model: common.Model,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="PASS", help="Show the graph after this pass, or after import (the default)."),
+    ] = None,
+    kernels: Annotated[
+        Path | None, typer.Option("--kernels", metavar="DIR", help="Write the generated OpenCL C, a file per kernel.")
+    ] = None,
+    show_plan: Annotated[bool, typer.Option("--plan", help="Show the launches and their buffers.")] = False,
+    as_json: common.JsonFlag = False,
+    shape: common.ShapeOption = None,
+    batch: common.BatchOption = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "-d", "--device", metavar="SELECTOR", help="Plan for this device instead of a generic one.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Show how a model is understood, planned and spelled in OpenCL C."""
+    check_pass(after)
+    shapes = common.resolve_shapes(model, shape, batch)
+    from nnef_cl import passes
+    from nnef_cl.importer import import_model
+    from nnef_cl.ops import INTERNAL, STANDARD
+    from nnef_cl.plan.build import build_plan
+
+    ops, target = STANDARD | INTERNAL, _target(device)
+    imported = import_model(model, shapes=shapes)
+    common.warn(imported)
+    plan: Plan | None = None
+    if show_plan or kernels is not None:
+        plan = build_plan(passes.run(imported, ops, target), ops, target)
+    shown = None
+    if after is not None or plan is None:
+        shown = imported if after in (None, IMPORT) else passes.run(imported, ops, target, until=after)
+    if as_json:
+        typer.echo(json.dumps(_report(shown, after or IMPORT, plan), indent=2))
+    else:
+        _print(shown, plan if show_plan else None)
+    if kernels is not None and plan is not None:
+        write_kernels(kernels, plan)
+        common.say(f"{len(plan.kernels)} kernels written to {kernels}")
+
+
+def check_pass(name: str | None) -> None:
+    """UsageError where there is no such pass."""
+    from nnef_cl.passes import PIPELINE
+
+    known = [IMPORT, *(one for one, _ in PIPELINE)]
+    if name is not None and name not in known:
+        raise UsageError(f"--after {name}: there is no such pass; there are {', '.join(known)}")
+
+
+def _target(selector: str | None) -> Target:
+    from nnef_cl.codegen.target import Target
+
+    if selector is None:
+        return Target.generic()
+    from nnef_cl.device import discover, make_target, select
+
+    return make_target(select(discover(), selector).device.info)
+
+
+def write_kernels(folder: Path, plan: Plan) -> None:
+    """NAME.cl for every kernel, each a program that builds on its own."""
+    from nnef_cl.codegen.render import render_program
+
+    common.make_folder(folder, "--kernels")
+    texts = {folder / f"{kernel.name}.cl": render_program([kernel]) for kernel in plan.kernels}
+    common.write_files({path: common.text_writer(text) for path, text in texts.items()})
+
+
+def _print(graph: Graph | None, plan: Plan | None) -> None:
+    from nnef_cl.ir.dump import dump as graph_text
+
+    for part in (graph_text(graph) if graph is not None else "", str(plan) if plan is not None else ""):
+        if part:
+            typer.echo(part)
+
+
+def _report(graph: Graph | None, stage: str, plan: Plan | None) -> dict[str, Any]:
+    report: dict[str, Any] = {"schema": SCHEMA}
+    if graph is not None:
+        report["graph"] = {"after": stage} | graph_facts(graph)
+    if plan is not None:
+        report["plan"] = plan_facts(plan)
+    return report
+
+
+def graph_facts(graph: Graph) -> dict[str, Any]:
+    """A graph for JSON; values of constants are left out, attributes are text."""
+    return {
+        "name": graph.name,
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
+        "tensors": {
+            name: {
+                "type": spec.dtype.name, "shape": list(spec.shape), "layout": str(spec.layout),
+                "constant": name in graph.constants,
+            }
+            for name, spec in graph.tensors.items()
+        },
+        "nodes": [
+            {
+                "op": node.op, "inputs": list(node.inputs), "outputs": list(node.outputs),
+                "attributes": {name: repr(value) for name, value in node.attrs.items()},
+                "epilogue": str(node.epilogue or ""), "position": str(node.position),
+            }
+            for node in graph.nodes
+        ],
+    }  # fmt: skip
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """A plan for JSON."""
+    return {
+        "target": plan.target.name,
+        "slots": list(plan.slots),
+        "weights": [{"label": weight.constant.label, "bytes": weight.bytes} for weight in plan.weights],
+        "steps": [
+            {
+                "node": step.node, "op": step.op, "algorithm": step.algorithm, "kernel": step.kernel.name,
+                "title": step.kernel.title, "global_size": list(step.kernel.global_size),
+                "local_size": list(step.kernel.local_size),
+                "arguments": [f"{buffer.kind} {buffer.index}" for buffer in step.arguments],
+            }
+            for step in plan.steps
+        ],
+    }  # fmt: skip

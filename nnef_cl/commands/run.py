@@ -1,0 +1,235 @@
+"""`nnef-cl run`: one inference on files or random input; prints, ranks and writes the outputs."""
+# ruff: noqa: PLC0415 - heavy imports stay out of `--help`
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnef_cl.commands import common
+from nnef_cl.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nnef_cl.preprocess import ImageOptions
+    from nnef_cl.session import Session
+
+LABELLED_TOP = 5
+"""Classes listed where labels are given and --top is not."""
+
+
+class Format(str, Enum):
+    """How outputs are written."""
+
+    npy = "npy"
+    npz = "npz"
+    dat = "dat"
+
+
+class ImageLayout(str, Enum):
+    """Order of an image input's axes."""
+
+    nchw = "nchw"
+    nhwc = "nhwc"
+
+
+def run(
+    model: common.Model,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i", "--input", metavar="NAME=FILE", show_default=False,
+            help=".npy, .npz, .dat or an image; the name may be left out where there is one input. Repeatable: "
+            "several files of one input make a batch. Without this: random input.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the outputs into this folder.")
+    ] = None,
+    output_format: Annotated[Format, typer.Option("--format", help="Of the written files.")] = Format.npy,
+    dump: Annotated[
+        list[str] | None,
+        typer.Option("--dump", metavar="TENSOR", help="Also return this intermediate tensor, or all. Repeatable."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="K", min=1, help="List the K largest values per item.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="Names of the classes, one per line.")
+    ] = None,
+    mean: Annotated[str, typer.Option("--mean", metavar="M[,M,M]", help="Taken from image values, per channel.")] = "0",
+    std: Annotated[str, typer.Option("--std", metavar="S[,S,S]", help="Image values are divided by it.")] = "1",
+    value_range: Annotated[
+        str, typer.Option("--range", metavar="LOW,HIGH", help="Black and white before --mean and --std.")
+    ] = "0,1",
+    layout: Annotated[ImageLayout, typer.Option("--layout", help="Axes of an image input.")] = ImageLayout.nchw,
+    shape: common.ShapeOption = None,
+    batch: common.BatchOption = None,
+    device: common.DeviceOption = None,
+    seed: common.SeedOption = 0,
+) -> None:  # fmt: skip
+    """Run a model once."""
+    given = parse_inputs(inputs or [])
+    options = image_options(mean, std, value_range, layout.value)
+    names = read_labels(labels)
+    if output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"-o {output}: expected a folder, this is a file")
+    keep: Any = "all" if dump and "all" in dump else tuple(dump or ())
+    shapes = common.resolve_shapes(model, shape, batch)
+    with common.open_session(model, device=device, shapes=shapes, keep=keep) as session:
+        common.warn(session.source_graph)
+        results = session.run(_arrays(session, given, options, seed))
+        _print_results(session, results)
+        if top or names:
+            _print_top({n: results[n] for n in session.outputs}, top or LABELLED_TOP, names)
+    if output is not None:
+        common.make_folder(output, "-o")
+        common.write_files(output_files(output, results, output_format))
+        common.console().print(f"written to {output}")
+
+
+# Inputs ----------------------------------------------------------------------------------------------------
+def parse_inputs(texts: list[str]) -> list[tuple[str, Path]]:
+    """'NAME=FILE' or 'FILE' -> (name or '', path); UsageError where a file is missing."""
+    found = []
+    for text in texts:
+        match = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", text)
+        name, path = (match[1], Path(match[2])) if match else ("", Path(text))
+        if not path.is_file():
+            problem = "is a folder" if path.is_dir() else "there is no such file"
+            raise UsageError(f"-i {text}: {problem}")
+        found.append((name, path))
+    return found
+
+
+def _arrays(
+    session: Session, given: list[tuple[str, Path]], options: ImageOptions, seed: int
+) -> Mapping[str, np.ndarray]:
+    from nnef_cl.preprocess import random_inputs, read_input
+
+    if not given:
+        names = ", ".join(session.inputs)
+        if names:
+            common.say(f"no -i: random values for {names} (--seed {seed})")
+        return random_inputs(session.inputs, seed)
+    files = assign_files(given, session.inputs)
+    return {name: read_input(paths, name, session.inputs[name], options) for name, paths in files.items()}
+
+
+def assign_files(given: list[tuple[str, Path]], inputs: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """Input name -> its files, in the order given; an .npz without a name serves every input it has. UsageError."""
+    from nnef_cl.preprocess import npz_names
+
+    files: dict[str, list[Path]] = {}
+    for name, path in given:
+        if name and name not in inputs:
+            raise UsageError(f"-i {name}={path}: the model has no input '{name}'{common.near(name, inputs)}")
+        names = [name]
+        if not name:
+            held = set(npz_names(path)) if path.suffix.lower() == ".npz" else set()
+            names = [n for n in inputs if n in held] or [common.only_input(inputs, f"-i {path}")]
+        for one in names:
+            files.setdefault(one, []).append(path)
+    missing = [name for name in inputs if name not in files]
+    if missing:
+        raise UsageError(f"-i is missing for input '{missing[0]}'")
+    return files
+
+
+def image_options(mean: str, std: str, value_range: str, layout: str) -> ImageOptions:
+    """Options as text -> ImageOptions; UsageError."""
+    from nnef_cl.preprocess import ImageOptions
+
+    means, stds, limits = (
+        _numbers(text, option) for text, option in ((mean, "--mean"), (std, "--std"), (value_range, "--range"))
+    )
+    if 0 in stds:
+        raise UsageError(f"--std '{std}': must not be 0")
+    if len(limits) != 2:
+        raise UsageError(f"--range '{value_range}': expected LOW,HIGH")
+    return ImageOptions(means, stds, (limits[0], limits[1]), layout)
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} '{text}': expected numbers with commas between them") from None
+
+
+def read_labels(path: Path | None) -> list[str]:
+    """One label per line, [] without a file; UsageError."""
+    if path is None:
+        return []
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {path}: cannot be read: {error}") from error
+
+
+# Outputs ---------------------------------------------------------------------------------------------------
+def _print_results(session: Session, results: Mapping[str, np.ndarray]) -> None:
+    out = common.console()
+    out.print(f"device {session.device.name} ({session.device.platform}): {session.reason}")
+    table = common.table(
+        "tensor", "type", "shape", "min", "mean", "max", "not finite", numbers=("min", "mean", "max", "not finite")
+    )
+    for name, array in results.items():
+        shape = "x".join(map(str, array.shape)) or "scalar"
+        table.add_row(name, array.dtype.name, shape, *statistics(array))
+    out.print(table)
+
+
+def statistics(array: np.ndarray) -> tuple[str, str, str, str]:
+    """Smallest, mean and largest finite value, and how many are NaN or infinite."""
+    import numpy as np
+
+    finite = array[np.isfinite(array)].astype(np.float64)
+    if not finite.size:
+        return "", "", "", str(array.size)
+    low, mean, high = (f"{value:.6g}" for value in (finite.min(), finite.mean(), finite.max()))
+    return low, mean, high, str(array.size - finite.size)
+
+
+def _print_top(outputs: Mapping[str, np.ndarray], count: int, names: list[str]) -> None:
+    out = common.console()
+    for name, array in outputs.items():
+        for item, ranking in enumerate(ranked(name, array, count, names)):
+            out.print(f"\n{name}, item {item}")
+            table = common.table("class", "value", "label", numbers=("class", "value"))
+            for index, value in ranking:
+                table.add_row(str(index), f"{value:.6g}", names[index] if names else "")
+            out.print(table)
+
+
+def ranked(name: str, array: np.ndarray, count: int, names: list[str]) -> list[list[tuple[int, float]]]:
+    """Per item of the batch the `count` largest (class, value). UsageError where labels do not fit."""
+    rows = array.reshape(array.shape[0], -1) if array.ndim >= 2 else array.reshape(1, -1)
+    if names and len(names) != rows.shape[1]:
+        raise UsageError(f"--labels: expected {rows.shape[1]} lines, one per value of '{name}', got {len(names)}")
+    order = (-rows.astype(float)).argsort(axis=1, kind="stable")[:, :count]
+    return [
+        [(int(k), float(row[k])) for k in indices] for row, indices in zip(rows, order, strict=True)
+    ]  # fmt: skip
+
+
+def output_files(
+    folder: Path, results: Mapping[str, np.ndarray], output_format: Format
+) -> dict[Path, Callable[[Any], None]]:
+    """What to write: one file per tensor, or one .npz with all."""
+    if output_format is Format.npz:
+        return {folder / "outputs.npz": lambda stream: _write_npz(stream, results)}
+    kind = output_format.value
+    return {folder / f"{name}.{kind}": common.array_writer(array, kind) for name, array in results.items()}
+
+
+def _write_npz(stream: Any, results: Mapping[str, np.ndarray]) -> None:
+    import numpy as np
+
+    np.savez(stream, **results)  # type: ignore[arg-type]

@@ -1,0 +1,162 @@
+"""Files -> input arrays: .npy, .npz, .dat and images; and seeded random inputs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnef_cl.errors import InputError, UnsupportedError
+from nnef_cl.format.tensor_file import read_tensor_file
+from nnef_cl.ir.tensor import TensorSpec
+
+ARRAYS = (".npy", ".npz", ".dat")
+LAYOUTS = ("nchw", "nhwc")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Channels of an input -> pillow's mode."""
+WIDEST_ITEM = 16
+MEMBER_SLACK = 1 << 16
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How pixels become values: the range 0 to 255 is mapped to `range`, then (value - mean) / std per channel.
+
+    mean, std: one number, or one per channel. layout: 'nchw' or 'nhwc'.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    range: tuple[float, float] = (0.0, 1.0)
+    layout: str = "nchw"
+
+
+def read_input(files: list[Path], name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:
+    """One input's array from its files; several are joined along the batch (axis 0). Raises Error."""
+    arrays = [_read_file(file, name, spec, options) for file in files]
+    if len(arrays) == 1:
+        return arrays[0]
+    if any(array.shape[1:] != arrays[0].shape[1:] or array.ndim == 0 for array in arrays):
+        shapes = ", ".join(str(list(array.shape)) for array in arrays)
+        raise InputError(f"input '{name}': files of unlike shapes cannot be joined to a batch: {shapes}")
+    return np.concatenate(arrays)
+
+
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays in an .npz file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def random_inputs(specs: Mapping[str, TensorSpec], seed: int) -> dict[str, np.ndarray]:
+    """Seeded values for every input: normal floats; integers 0 and 1, valid as indices; booleans."""
+    return {name: _random(spec, np.random.default_rng([seed, k])) for k, (name, spec) in enumerate(specs.items())}
+
+
+def _random(spec: TensorSpec, generator: np.random.Generator) -> np.ndarray:
+    if spec.dtype.kind == "scalar":
+        return generator.standard_normal(spec.shape, np.float32).astype(spec.dtype.api, copy=False)
+    return generator.integers(0, 2, spec.shape).astype(spec.dtype.api)
+
+
+def _read_file(path: Path, name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _read_npy(path)
+    if suffix == ".npz":
+        return _read_npz(path, name, spec)
+    if suffix == ".dat":
+        return _read_dat(path)
+    return _read_image(path, name, spec, options)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        # Mapped, so that a header that lies about the shape allocates nothing.
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError) as error:
+        raise InputError(f"{path}: cannot be read as .npy: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: not an .npy file")
+    return array
+
+
+def _read_npz(path: Path, name: str, spec: TensorSpec) -> np.ndarray:
+    names = npz_names(path)
+    key = name if name in names or len(names) != 1 else names[0]
+    if key not in names:
+        raise InputError(f"{path}: has no array '{name}', only {', '.join(names) or 'none'}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {member.removesuffix(".npy"): member for member in archive.namelist()}
+            bound = spec.volume * WIDEST_ITEM + MEMBER_SLACK
+            if archive.getinfo(members[key]).file_size > bound:
+                raise InputError(f"{path}: array '{key}' is too large for input '{name}' {list(spec.shape)}")
+            with archive.open(members[key]) as stream:
+                array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, MemoryError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: array '{key}' cannot be read: {error}") from error
+    return array
+
+
+def _read_dat(path: Path) -> np.ndarray:
+    tensor = read_tensor_file(path)
+    if tensor.header.is_quantised:
+        raise UnsupportedError("holds quantised items, which are not supported yet", where=path)
+    return tensor.array
+
+
+def _read_image(path: Path, name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:
+    """[1, C, H, W] or [1, H, W, C]: cut to the input's aspect ratio around the centre and scaled to its size."""
+    channels, height, width = _image_extents(name, spec, options)
+    pixels = _pixels(path, channels, (width, height)).reshape(height, width, channels)
+    low, high = options.range
+    values = pixels.astype(np.float32) * ((high - low) / 255) + low
+    values = (values - _per_channel(options.mean, channels, "mean")) / _per_channel(options.std, channels, "std")
+    if options.layout == "nchw":
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values[None], dtype=np.float32)
+
+
+def _image_extents(name: str, spec: TensorSpec, options: ImageOptions) -> tuple[int, int, int]:
+    """Channels, height and width an image must have for the input."""
+    if spec.rank != 4 or spec.dtype.kind != "scalar":
+        raise InputError(f"input '{name}' {spec}: an image fits scalar inputs of 4 dimensions only")
+    _, *rest = spec.shape
+    channels, height, width = rest if options.layout == "nchw" else (rest[2], rest[0], rest[1])
+    if channels not in MODES:
+        raise InputError(
+            f"input '{name}' {list(spec.shape)}, layout {options.layout}: {channels} channels, "
+            f"an image has {', '.join(map(str, MODES))}"
+        )
+    return channels, height, width
+
+
+def _pixels(path: Path, channels: int, extents: tuple[int, int]) -> np.ndarray:
+    """Pixels 0 to 255 of an image file in the size (width, height)."""
+    try:
+        from PIL import Image, ImageOps  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InputError(
+            f"{path}: inputs are {', '.join(ARRAYS)}, or images: those need pillow (pip install 'nnef-cl[images]')"
+        ) from error
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image) or image
+            fitted = ImageOps.fit(upright.convert(MODES[channels]), extents, Image.Resampling.BILINEAR)
+            return np.asarray(fitted, dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
+        raise InputError(f"{path}: cannot be read as {', '.join(ARRAYS)} or an image: {error}") from error
+
+
+def _per_channel(values: tuple[float, ...], channels: int, option: str) -> Any:
+    if len(values) not in (1, channels):
+        raise InputError(f"{option}: expected 1 or {channels} values, one per channel, got {len(values)}")
+    return np.asarray(values, np.float32)
