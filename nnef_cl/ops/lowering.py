@@ -27,6 +27,7 @@ from nnef_cl.ir.dtype import F32, DType
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
+from nnef_cl.ops.shapes import slice_bounds
 from nnef_cl.ops.windows import Window, down_window, up_window
 
 MAX_PHASES = 16
@@ -115,8 +116,6 @@ def transpose(problem: Problem, target: Target) -> list[Candidate]:
 
 
 def slice(problem: Problem, target: Target) -> list[Candidate]:
-    from nnef_cl.ops.shapes import slice_bounds  # noqa: PLC0415
-
     x, y = problem.inputs[0], problem.outputs[0]
     strides, base = list(row_major_strides(x.shape)), 0
     for axis, (begin, _, step) in slice_bounds(x.shape, **problem.attrs).items():
@@ -309,6 +308,11 @@ def conv_blocked(problem: Problem, lanes: int) -> bool:
     whole = channels % lanes == 0 and results % lanes == 0
     inside = channels == results and lanes % channels == 0 and (channels == 1 or x.shape[1] % lanes == 0)
     return groups == 1 or whole or inside
+
+
+def deconv_blocked(problem: Problem, lanes: int) -> bool:
+    """As for conv, where the phases are few enough to be kernels of their own."""
+    return math.prod(problem.attrs["stride"]) <= MAX_PHASES and conv_blocked(problem, lanes)
 
 
 def _groups(problem: Problem) -> int:

@@ -9,7 +9,7 @@ from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.ops.base import Table
+from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
 
 SMALLEST_BLOCK = 4
@@ -20,14 +20,15 @@ MAKERS = ("conv", "deconv")
 def layout(graph: Graph, ops: Table, target: Target) -> Graph:
     if target.vector_width < SMALLEST_BLOCK:
         return graph
-    return _Layout(graph, ops, Layout(target.vector_width)).run()
+    return _Layout(graph, ops, target).run()
 
 
 class _Layout:
     """One sweep in order of execution; every tensor keeps the layout its producer gave it."""
 
-    def __init__(self, graph: Graph, ops: Table, block: Layout) -> None:
-        self.graph, self.ops, self.block = graph, ops, block
+    def __init__(self, graph: Graph, ops: Table, target: Target) -> None:
+        self.graph, self.ops, self.target = graph, ops, target
+        self.block = Layout(target.vector_width)
         self.builder = GraphBuilder.like(graph)
         self.copies: dict[tuple[str, Layout], str] = {}
         for name, constant in graph.constants.items():
@@ -67,8 +68,22 @@ class _Layout:
         if not blocked(problem, self.block.block):
             return False
         if node.op in MAKERS:
-            return output.shape[1] * 2 >= self.block.block
+            return output.shape[1] * 2 >= self.block.block and self._has_kernels(problem)
         return self._any_blocked(node, output)
+
+    def _has_kernels(self, problem: Problem) -> bool:
+        """Whether the node can be lowered in blocks (a window may be too large for the kernels that know them)."""
+        lower = problem.op.lower
+        assert lower is not None
+        groups = problem.attrs["groups"]
+        x, *weights = problem.inputs
+        inputs = (x if groups == 1 else x.with_layout(self.block), *weights)
+        operands = tuple(
+            s.with_layout(self.block) if s.rank >= 2 and s.shape[1] > 1 else s for s in problem.epilogue.operands
+        )
+        epilogue = replace(problem.epilogue, operands=operands)
+        outputs = tuple(y.with_layout(self.block) for y in problem.outputs)
+        return bool(lower(replace(problem, inputs=inputs, outputs=outputs, epilogue=epilogue), self.target))
 
     def _any_blocked(self, node: Node, output: TensorSpec) -> bool:
         """Whether an operand with all of the result's channels already lies in blocks."""

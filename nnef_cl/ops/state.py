@@ -1,0 +1,11 @@
+"""Operations that introduce tensors (section 4.1); the importer gives them their meaning."""
+
+from __future__ import annotations
+
+from nnef_cl.ops.base import op
+
+OPS = (
+    op("fragment external<? = scalar>( shape: integer[] ) -> ( output: tensor<?> );"),
+    op("fragment constant<? = scalar>( shape: integer[], value: ?[] ) -> ( output: tensor<?> );"),
+    op("fragment variable<? = scalar>( shape: integer[], label: string ) -> ( output: tensor<?> );"),
+)
