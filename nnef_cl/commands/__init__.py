@@ -7,15 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nnef_cl.commands.bench import bench
+from nnef_cl.commands import bench, demo, devices, dump, info, run
 from nnef_cl.commands.common import guarded
-from nnef_cl.commands.demo import demo
-from nnef_cl.commands.devices import devices
-from nnef_cl.commands.dump import dump
-from nnef_cl.commands.info import info
-from nnef_cl.commands.run import run
 
-COMMANDS = (demo, devices, info, run, bench, dump)
+COMMANDS = (demo.demo, devices.devices, info.info, run.run, bench.bench, dump.dump)
 """In the order of the help page."""
 
 app = typer.Typer(

@@ -99,9 +99,13 @@ def _report(error: Exception) -> int:
 
 
 def say(message: str) -> None:
-    """A message on stderr. Names in it come from model files: control characters are not passed on."""
-    clean = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
-    print(f"nnef-cl: {clean}", file=sys.stderr)
+    """A message on stderr."""
+    print(f"nnef-cl: {printable(message)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """The text without control characters: labels and names from files must not steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def silence_stdout() -> None:

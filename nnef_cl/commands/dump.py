@@ -101,7 +101,7 @@ def _print(graph: Graph | None, plan: Plan | None) -> None:
 
     for part in (graph_text(graph) if graph is not None else "", str(plan) if plan is not None else ""):
         if part:
-            typer.echo(part)
+            typer.echo(common.printable(part))
 
 
 def _report(graph: Graph | None, stage: str, plan: Plan | None) -> dict[str, Any]:
