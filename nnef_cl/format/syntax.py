@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
-
 
 @dataclass(frozen=True, slots=True)
 class SourcePosition:
@@ -58,7 +56,7 @@ class TupleType:
         return f"({', '.join(map(str, self.items))})"
 
 
-Type = Union[PrimitiveType, TensorType, ArrayType, TupleType]
+Type = PrimitiveType | TensorType | ArrayType | TupleType
 
 
 # Expressions -----------------------------------------------------------------------------------------------
@@ -174,10 +172,10 @@ class Builtin:
     position: SourcePosition = field(default=NOWHERE, compare=False)
 
 
-Expression = Union[
-    Literal, Identifier, ArrayExpression, TupleExpression, Invocation, Unary, Binary, Conditional,
-    Subscript, Range, Comprehension, Builtin,
-]  # fmt: skip
+Expression = (
+    Literal | Identifier | ArrayExpression | TupleExpression | Invocation | Unary | Binary | Conditional
+    | Subscript | Range | Comprehension | Builtin
+)  # fmt: skip
 
 
 # Definitions -----------------------------------------------------------------------------------------------
