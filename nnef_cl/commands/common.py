@@ -204,9 +204,13 @@ def console(stderr: bool = False) -> Console:
     """A rich console that takes names literally and does not cut tables that go into a pipe."""
     from rich.console import Console
 
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with 1; here `guarded` decides
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPE_WIDTH
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    return Plain(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
 def table(*columns: str, numbers: Iterable[str] = ()) -> Table:

@@ -41,7 +41,7 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 @pytest.fixture(scope="module")
 def _device() -> None:
-    from nnef_cl.device import discover, select  # noqa: PLC0415
+    from nnef_cl.device import discover, select
 
     try:
         select(discover())
@@ -90,8 +90,9 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = [sys.executable, "-m", "nnef_cl", "dump", MODEL, "--json"]
+@pytest.mark.parametrize("arguments", [["dump", MODEL, "--json"], ["info", MODEL]], ids=" ".join)
+def test_a_reader_that_goes_away_is_no_error(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "nnef_cl", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
@@ -458,7 +459,7 @@ def test_wrong_values_are_usage_errors(arguments: list[str], message: str) -> No
 
 
 def test_dump_of_every_stage() -> None:
-    from nnef_cl.passes import PIPELINE  # noqa: PLC0415
+    from nnef_cl.passes import PIPELINE
 
     assert "conv1" in invoke("dump", MODEL).stdout
     for name in ("import", *(one for one, _ in PIPELINE)):
