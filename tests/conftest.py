@@ -20,7 +20,7 @@ if OCLGRIND:
 
 def selectors() -> list[str]:
     """platform:device of every device that tests run on; NNEF_CL_TEST_DEVICE narrows to one."""
-    from nnef_cl.device import discover  # noqa: PLC0415
+    from nnef_cl.device import discover
 
     if chosen := os.environ.get("NNEF_CL_TEST_DEVICE"):
         return [chosen]

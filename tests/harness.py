@@ -13,7 +13,7 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose
-from tests.cases import Case
+from tests.samples import Case
 
 KINDS = {"f": "scalar", "i": "integer", "b": "logical"}
 TOLERANCE = {"rounding": 4e-6, "sums": 2e-5}

@@ -282,7 +282,7 @@ class Importer:
         declaration = fragment or (op.declaration if op else None)
         if declaration is None:
             raise self._unknown(node)
-        subject = {"where": node.position, "op": node.name, "tensor": names[0] if names else ""}
+        subject: dict[str, Any] = {"where": node.position, "op": node.name, "tensor": names[0] if names else ""}
         arguments = self._arguments(node, declaration, environment, names, subject)
         try:
             if fragment is not None:

@@ -83,7 +83,7 @@ def conv(
     output = np.zeros((n, groups, k // groups, *window.output))
     for tap, values, inside in taps(x, window, border, range(2, x.ndim)):
         masked = np.where(inside, values, 0.0).reshape(n, groups, -1, *window.output)
-        output += np.einsum("ngc...,gkc->ngk...", masked, weights[(..., *tap)])
+        output += np.einsum("ngc...,gkc->ngk...", masked, _tap(weights, tap))
     return _with_bias(output.reshape(n, k, *window.output), bias)
 
 
@@ -112,8 +112,14 @@ def deconv(
             shape[2 + axis] = -1
             used = used & valid.reshape(shape)
         masked = np.where(used, values, 0.0).reshape(n, groups, -1, *window.input)
-        output += np.einsum("ngc...,gck->ngk...", masked, weights[(..., *tap)])
+        output += np.einsum("ngc...,gck->ngk...", masked, _tap(weights, tap))
     return _with_bias(output.reshape(n, -1, *window.input), bias)
+
+
+def _tap(weights: np.ndarray, tap: tuple[int, ...]) -> np.ndarray:
+    """The weights of one tap: (groups, ., .)."""
+    index: Any = (..., *tap)
+    return weights[index]
 
 
 def conv_flops(inputs: Sequence[Shape], outputs: Sequence[Shape], attrs: Mapping[str, Any]) -> int:

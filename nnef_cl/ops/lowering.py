@@ -9,10 +9,8 @@ from dataclasses import replace
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import CStep, Expression
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Input, Launch, Output, Packed, Scratch
 from nnef_cl.codegen.kernels import lookup
-from nnef_cl.codegen.kernels.conv_depthwise import PackLanes, conv_depthwise
-from nnef_cl.codegen.kernels.conv_direct import PackBias, PackFilter, conv_direct
 from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, matmul_tile
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
@@ -27,17 +25,13 @@ from nnef_cl.ir.dtype import F32, DType
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
+from nnef_cl.ops.conv_launch import conv_launch, extra_operands
+from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.shapes import slice_bounds
 from nnef_cl.ops.windows import Window, down_window, up_window
 
 MAX_PHASES = 16
 """A deconvolution with more stride phases than this would be too many kernels."""
-
-
-def extra_operands(problem: Problem) -> tuple[Operand, ...]:
-    """What the epilogue's operands are bound to."""
-    own = len(problem.inputs)
-    return tuple(Input(own + k) for k in range(len(problem.epilogue.operands)))
 
 
 def single(algorithm: str, *launches: Launch) -> list[Candidate]:
@@ -277,22 +271,9 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
     candidates = []
     if problem.constants[1] is not None and problem.constants[2] is not None:
         flat = _flat(problem, geometry)
-        access = _accesses(problem, flat)
-        for build in (conv_depthwise, conv_direct):
-            kernel = build(*access, problem.epilogue, geometry, groups, target)
-            if kernel is not None:
-                lanes = kernel.width * getattr(kernel, "blocks", 1)
-                if build is conv_depthwise:
-                    packing: Pack = PackLanes(kernel.width, kernel.per_group)
-                else:
-                    packing = PackFilter(groups, kernel.width, kernel.blocks, kernel.channels)
-                each = groups if build is conv_direct else 1
-                operands = (
-                    Input(0), Packed(1, packing), Packed(2, PackBias(y.shape[1], each, lanes)),
-                    *extra_operands(problem), Output(),
-                )  # fmt: skip
-                candidates.append(Candidate(kernel.stem, (Launch(kernel, operands),)))
-                break
+        launch = conv_launch(problem, _accesses(problem, flat), geometry, groups, target)
+        if launch is not None:
+            candidates.append(Candidate(launch.kernel.stem, (launch,)))
     if not candidates or (x.layout.block == 1 and y.layout.block == 1):
         candidates.append(_general(problem, geometry, groups, False, target))
     return candidates
@@ -379,9 +360,7 @@ def deconv(problem: Problem, target: Target) -> list[Candidate]:
 def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -> list[Candidate]:
     if problem.constants[1] is None or problem.constants[2] is None or math.prod(geometry.stride) > MAX_PHASES:
         return []
-    from nnef_cl.ops.phases import phase_kernels  # noqa: PLC0415
-
-    launches = phase_kernels(problem, _accesses(problem, False), geometry, groups, target)
+    launches = phase_launches(problem, _accesses(problem, False), geometry, groups, target)
     return [Candidate("deconv_phases", tuple(launches))] if launches else []
 
 

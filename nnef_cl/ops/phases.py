@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from nnef_cl.codegen.access import Access, View
-from nnef_cl.codegen.kernel import Input, Launch, Output, Packed, PackFloats
-from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
-from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernel import Launch, PackFloats
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ops.base import Problem
+from nnef_cl.ops.conv_launch import Accesses, Packing, conv_launch
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PackPhase(PackFloats):
 
     taps: tuple[Shape, ...]
     groups: int
-    pack: PackFilter | PackLanes
+    pack: Packing
 
     def shape(self, filter: Shape) -> Shape:
         c, k = filter[:2]
@@ -67,10 +67,9 @@ class PackPhase(PackFloats):
         return self.pack(np.swapaxes(grouped, 1, 2).reshape(self.groups * k, c // self.groups, *chosen.shape[2:]))
 
 
-def phase_kernels(
-    problem: Problem, accesses: tuple[Access, Access, tuple[Access, ...]], geometry: Geometry, groups: int,
-    target: Target,
-) -> list[Launch]:  # fmt: skip
+def phase_launches(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
+) -> list[Launch]:
     """One launch per phase; none where a phase has no kernel."""
     x, y, extras = accesses
     full = y.spec.shape[2:]
@@ -89,7 +88,8 @@ def phase_kernels(
             tuple(max(1, len(p.taps)) for p in phases), (1, 1, 1), tuple(p.dilation for p in phases),
             tuple(p.before for p in phases), geometry.border,
         )  # fmt: skip
-        launch = _launch(problem, (x, part, operands), windows, groups, tuple(p.taps for p in phases), target)
+        arrange = partial(PackPhase, tuple(p.taps for p in phases), groups)
+        launch = conv_launch(problem, (x, part, operands), windows, groups, target, arrange)
         if launch is None:
             return []
         launches.append(launch)
@@ -106,26 +106,3 @@ def _viewed(access: Access, shape: Shape, step: Shape, start: Shape) -> Access:
     if shape == access.spec.shape:
         return access
     return Access(access.name, replace(access.spec, shape=shape), View(access.spec, step, start))
-
-
-def _launch(
-    problem: Problem, accesses: tuple[Access, Access, tuple[Access, ...]], geometry: Geometry, groups: int,
-    taps: tuple[Shape, ...], target: Target,
-) -> Launch | None:  # fmt: skip
-    kernel: ConvDepthwise | ConvDirect | None
-    kernel = conv_depthwise(*accesses, problem.epilogue, geometry, groups, target)
-    channels = problem.outputs[0].shape[1]
-    if kernel is not None:
-        pack: PackFilter | PackLanes = PackLanes(kernel.width, kernel.per_group)
-        bias = PackBias(channels, 1, kernel.width)
-    else:
-        direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target)
-        if direct is None:
-            return None
-        kernel = direct
-        pack = PackFilter(groups, direct.width, direct.blocks, direct.channels)
-        bias = PackBias(channels, groups, direct.width * direct.blocks)
-    own = len(problem.inputs)
-    extras = tuple(Input(own + k) for k in range(len(problem.epilogue.operands)))
-    operands = (Input(0), Packed(1, PackPhase(taps, groups, pack)), Packed(2, bias), *extras, Output())
-    return Launch(kernel, operands)

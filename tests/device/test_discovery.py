@@ -100,7 +100,7 @@ def test_an_empty_loader_is_not_an_error(tmp_path: Path) -> None:
 
 
 def test_a_kernel_runs(device: Device) -> None:
-    import pyopencl as cl  # noqa: PLC0415
+    import pyopencl as cl
 
     values = np.arange(64, dtype=np.float32)
     buffer = device.buffer(values.nbytes)
@@ -128,7 +128,7 @@ def test_a_build_failure_shows_the_log(device: Device) -> None:
 
 
 def test_a_launch_failure_is_our_error(device: Device) -> None:
-    import pyopencl as cl  # noqa: PLC0415
+    import pyopencl as cl
 
     kernel = cl.Kernel(device.build(DOUBLE), "twice")
     buffer = device.buffer(4)

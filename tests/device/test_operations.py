@@ -10,10 +10,10 @@ import pytest
 from nnef_cl.device import open_device
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
-from tests.cases import Case
-from tests.cases.elements import MATMUL, POINTWISE, REARRANGE, REDUCE
-from tests.cases.windows import CONV, POOL, RESIZE
 from tests.harness import compare, family_graph, interpret, nth, result_count, tolerance
+from tests.samples import Case
+from tests.samples.elements import MATMUL, POINTWISE, REARRANGE, REDUCE
+from tests.samples.windows import CONV, POOL, RESIZE
 
 FAMILIES: dict[str, list[Case]] = {
     "pointwise": POINTWISE, "reduce": REDUCE, "matmul": MATMUL, "rearrange": REARRANGE, "conv": CONV, "pool": POOL,

@@ -37,9 +37,9 @@ def command_lines(text: str) -> list[list[str]]:
 
 def check_command(arguments: list[str]) -> None:
     """Raises where the command line names no sub-command or an unknown option; files need not exist."""
-    import typer  # noqa: PLC0415
+    import typer
 
-    from nnef_cl.commands import app  # noqa: PLC0415
+    from nnef_cl.commands import app
 
     group: Any = typer.main.get_command(app)
     name, *rest = arguments

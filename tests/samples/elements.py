@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cases import case, f32, given, i64, mask
+from tests.samples import case, f32, given, i64, mask
 
 NAN, INF = float("nan"), float("inf")
 SPECIAL = given(NAN, INF, -INF, 0.0, -0.0, 1.5, -2.5, 100.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cases import case, f32, given
+from tests.samples import case, f32, given
 
 ROW = (1, 1)
 W123 = given(1, 2, 3, shape=(1, 1, 3))

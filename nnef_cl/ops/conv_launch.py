@@ -1,0 +1,46 @@
+"""One convolution with constant weights -> a launch of the kernel that suits its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.kernel import Input, Launch, Operand, Output, Pack, Packed
+from nnef_cl.codegen.kernels.conv_depthwise import PackLanes, conv_depthwise
+from nnef_cl.codegen.kernels.conv_direct import PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernels.window import Geometry
+from nnef_cl.codegen.target import Target
+from nnef_cl.ops.base import Problem
+
+Packing = PackFilter | PackLanes
+Accesses = tuple[Access, Access, tuple[Access, ...]]
+"""x, y and the epilogue's operands."""
+
+
+def conv_launch(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
+    arrange: Callable[[Packing], Pack] | None = None,
+) -> Launch | None:  # fmt: skip
+    """None where no kernel fits. arrange: turns the kernel's packing into one for the filter as the model has it."""
+    channels = problem.outputs[0].shape[1]
+    depthwise = conv_depthwise(*accesses, problem.epilogue, geometry, groups, target)
+    if depthwise is not None:
+        pack: Packing = PackLanes(depthwise.width, depthwise.per_group)
+        bias = PackBias(channels, 1, depthwise.width)
+        return Launch(depthwise, _operands(problem, arrange(pack) if arrange else pack, bias))
+    direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target)
+    if direct is None:
+        return None
+    pack = PackFilter(groups, direct.width, direct.blocks, direct.channels)
+    bias = PackBias(channels, groups, direct.width * direct.blocks)
+    return Launch(direct, _operands(problem, arrange(pack) if arrange else pack, bias))
+
+
+def _operands(problem: Problem, filter: Pack, bias: Pack) -> tuple[Operand, ...]:
+    return (Input(0), Packed(1, filter), Packed(2, bias), *extra_operands(problem), Output())
+
+
+def extra_operands(problem: Problem) -> tuple[Operand, ...]:
+    """What the epilogue's operands are bound to."""
+    own = len(problem.inputs)
+    return tuple(Input(own + k) for k in range(len(problem.epilogue.operands)))
