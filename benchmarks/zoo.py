@@ -208,10 +208,15 @@ def resnet50(n: Network, x: Value, classes: int) -> Value:
     return n.linear(n.flatten(n.global_pool(x)), classes, gain=1.0)
 
 
+BOTTLENECKS = (
+    (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+)  # fmt: skip
+"""Expansion, channels, repeats, stride of the first."""
+
+
 def mobilenetv2(n: Network, x: Value, classes: int) -> Value:
     x = n.relu6(n.batch_norm(n.conv(x, n.channels(32), 3, 2, 1, bias=False)))
-    settings = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-    for expand, channels, repeats, first in settings:
+    for expand, channels, repeats, first in BOTTLENECKS:
         for block in range(repeats):
             stride, hidden = first if not block else 1, x.shape[1] * expand
             y = x if expand == 1 else n.relu6(n.batch_norm(n.conv(x, hidden, 1, bias=False)))
