@@ -49,7 +49,7 @@ def compare(name: str, folder: Path, device: str, blocks: int) -> dict[str, obje
             ours.append(block(lambda: session(x)))
             theirs.append(block(lambda: peer.run(None, {"input": x})))
         ratios = [statistics.median(a) / statistics.median(b) for a, b in zip(ours, theirs, strict=True)]
-        flat = [sum(times, []) for times in (ours, theirs)]
+        flat = [[seconds for times in engine for seconds in times] for engine in (ours, theirs)]
         return {
             "schema": 1, "network": name, "device": str(session.device.platform), "threads": threads, "error": error,
             "ours_ms": {"min": min(flat[0]) * 1e3, "median": statistics.median(flat[0]) * 1e3},
