@@ -27,12 +27,20 @@ class Value:
 
 @dataclass(frozen=True)
 class Built:
-    """nnef: folder; onnx: file; input_shape: of `input`."""
+    """nnef: folder; onnx: file; input_shape: of `input`; parameters: learned ones, without the norms' statistics."""
 
     nnef: Path
     onnx: Path
     input_shape: tuple[int, ...]
     parameters: int
+
+
+def outputs(extent: int, size: int, stride: int, pads: tuple[int, int]) -> int:
+    """Positions of a window along one axis."""
+    count = (extent + sum(pads) - size) // stride + 1
+    if count < 1:
+        raise ValueError(f"the input is too small: a window of {size} does not fit into {extent} with padding {pads}")
+    return count
 
 
 @dataclass
@@ -55,6 +63,12 @@ class Network:
         """A layer's width at this scale, a multiple of 8."""
         return max(8, round(number * self.width / 8) * 8)
 
+    def noise(self, shape: Sequence[int], deviation: float) -> np.ndarray:
+        """Normal values, made as float32 at once: VGG-16's largest matrix has 103 million."""
+        values = self.rng.standard_normal(tuple(shape), np.float32)
+        values *= np.float32(deviation)
+        return values
+
     def fresh(self, kind: str) -> str:
         self.count += 1
         return f"{kind}{self.count}"
@@ -75,7 +89,7 @@ class Network:
         places = {"location": "weights.bin", "offset": self.offset, "length": array.nbytes}
         for key, value in places.items():
             tensor.external_data.add(key=key, value=str(value))
-        self.data.write(array.tobytes())
+        self.data.write(array.data)
         self.offset += array.nbytes
         self.weights.append(tensor)
         return name
@@ -95,11 +109,11 @@ class Network:
         """gain: variance the filter keeps (2 before a relu)."""
         fan_in = x.shape[1] // groups * size * size
         label = self.fresh("w")
-        filter = self.rng.standard_normal((channels, x.shape[1] // groups, size, size)) * np.sqrt(gain / fan_in)
+        filter = self.noise((channels, x.shape[1] // groups, size, size), np.sqrt(gain / fan_in))
         inputs = [x.name, self.weight(f"{label}_filter", filter)]
         if bias:
-            inputs.append(self.weight(f"{label}_bias", self.rng.standard_normal((1, channels)) * 0.1))
-        extent = [(n + 2 * pad - size) // stride + 1 for n in x.shape[2:]]
+            inputs.append(self.weight(f"{label}_bias", self.noise((1, channels), 0.1)))
+        extent = [outputs(n, size, stride, (pad, pad)) for n in x.shape[2:]]
         text = (f"conv({', '.join(inputs)}, padding = [({pad},{pad}),({pad},{pad})], stride = [{stride},{stride}], "
                 f"groups = {groups})")  # fmt: skip
         return self.emit(
@@ -109,9 +123,9 @@ class Network:
 
     def batch_norm(self, x: Value, scale: float = 1.0) -> Value:
         label, shape = self.fresh("n"), (1, x.shape[1])
-        mean = self.weight(f"{label}_mean", self.rng.standard_normal(shape) * 0.1, counted=False)
+        mean = self.weight(f"{label}_mean", self.noise(shape, 0.1), counted=False)
         variance = self.weight(f"{label}_variance", self.rng.uniform(0.8, 1.25, shape), counted=False)
-        offset = self.weight(f"{label}_offset", self.rng.standard_normal(shape) * 0.1)
+        offset = self.weight(f"{label}_offset", self.noise(shape, 0.1))
         factor = self.weight(f"{label}_scale", self.rng.uniform(0.8, 1.2, shape) * scale)
         text = f"batch_normalization({x.name}, {mean}, {variance}, {offset}, {factor}, epsilon = 0.00001)"
         inputs = [x.name, factor, offset, mean, variance]
@@ -131,7 +145,7 @@ class Network:
         return name
 
     def max_pool(self, x: Value, size: int, stride: int, pads: Pads = ((0, 0), (0, 0))) -> Value:
-        extent = [(n + p + q - size) // stride + 1 for n, (p, q) in zip(x.shape[2:], pads, strict=True)]
+        extent = [outputs(n, size, stride, pair) for n, pair in zip(x.shape[2:], pads, strict=True)]
         text = (f"max_pool({x.name}, size = [1,1,{size},{size}], border = 'ignore', stride = [1,1,{stride},{stride}], "
                 f"padding = [(0,0),(0,0),{pads[0]},{pads[1]}])")  # fmt: skip
         return self.emit(
@@ -153,9 +167,9 @@ class Network:
 
     def linear(self, x: Value, channels: int, gain: float = 2.0) -> Value:
         label = self.fresh("l")
-        filter = self.rng.standard_normal((channels, x.shape[1])) * np.sqrt(gain / x.shape[1])
+        filter = self.noise((channels, x.shape[1]), np.sqrt(gain / x.shape[1]))
         names = [self.weight(f"{label}_filter", filter)]
-        names.append(self.weight(f"{label}_bias", self.rng.standard_normal((1, channels)) * 0.1))
+        names.append(self.weight(f"{label}_bias", self.noise((1, channels), 0.1)))
         text = f"linear({x.name}, {names[0]}, {names[1]})"
         return self.emit("linear", text, "Gemm", [x.name, *names], (x.shape[0], channels), transB=1)
 
@@ -164,15 +178,17 @@ class Network:
 
     def concat(self, values: Sequence[Value]) -> Value:
         names = [v.name for v in values]
+        if len({v.shape[2:] for v in values}) > 1:
+            raise ValueError(f"cannot concatenate {[v.shape for v in values]}: the U-Net wants a multiple of 16")
         shape = (values[0].shape[0], sum(v.shape[1] for v in values), *values[0].shape[2:])
         return self.emit("cat", f"concat([{', '.join(names)}], axis = 1)", "Concat", names, shape, axis=1)
 
     def deconv(self, x: Value, channels: int) -> Value:
         """2 x 2, stride 2."""
         label = self.fresh("d")
-        filter = self.rng.standard_normal((x.shape[1], channels, 2, 2)) * np.sqrt(1.0 / x.shape[1])
+        filter = self.noise((x.shape[1], channels, 2, 2), np.sqrt(1.0 / x.shape[1]))
         inputs = [x.name, self.weight(f"{label}_filter", filter)]
-        inputs.append(self.weight(f"{label}_bias", self.rng.standard_normal((1, channels)) * 0.1))
+        inputs.append(self.weight(f"{label}_bias", self.noise((1, channels), 0.1)))
         text = f"deconv({', '.join(inputs)}, stride = [2,2], padding = [(0,0),(0,0)])"
         shape = (x.shape[0], channels, *(2 * n for n in x.shape[2:]))
         return self.emit("deconv", text, "ConvTranspose", inputs, shape, strides=[2, 2])
@@ -181,7 +197,6 @@ class Network:
         body = "\n    ".join(self.lines)
         text = f"version 1.0;\n\ngraph {self.name}( input ) -> ( {x.name} )\n{{\n    {body}\n}}\n"
         (self.folder / "nnef" / "graph.nnef").write_text(text, encoding="utf-8")
-        self.data.close()
         value = helper.make_tensor_value_info
         graph = helper.make_graph(
             self.nodes, self.name, [value("input", TensorProto.FLOAT, input_shape)],
@@ -305,13 +320,18 @@ def build(
     name: str, folder: str | Path, *, batch: int = 1, size: int = 224, width: float = 1.0, seed: int = 0,
     classes: int = 1000,
 ) -> Built:  # fmt: skip
-    """Writes `folder`/nnef and `folder`/model.onnx; size: height and width of the input; width: scales channels."""
+    """Writes `folder`/nnef and `folder`/model.onnx; size: height and width of the input; width: scales channels.
+
+    ValueError for an unknown name or an input that is too small.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"no network '{name}': it is one of {', '.join(NETWORKS)}")
     folder = Path(folder)
     (folder / "nnef").mkdir(parents=True, exist_ok=True)
     network = Network(name, folder, np.random.default_rng(seed), width)
-    network.data = (folder / "weights.bin").open("wb")
     shape = (batch, 3, size, size)
-    return network.finish(NETWORKS[name](network, network.input(shape), classes), shape)
+    with (folder / "weights.bin").open("wb") as network.data:
+        return network.finish(NETWORKS[name](network, network.input(shape), classes), shape)
 
 
 def onnx_session(path: Path, threads: int) -> Any:
@@ -332,7 +352,10 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0, help="scales the channels")
     options = parser.parse_args()
     for name in options.names:
-        built = build(name, options.output / name, batch=options.batch, size=options.size, width=options.width)
+        try:
+            built = build(name, options.output / name, batch=options.batch, size=options.size, width=options.width)
+        except ValueError as error:
+            parser.error(f"{name}: {error}")
         print(f"{name}: {built.parameters:,} parameters in {built.nnef}")
 
 
