@@ -11,7 +11,7 @@ from nnef_cl.ir.layout import Shape
 from nnef_cl.ops import lowering
 from nnef_cl.ops.base import Op, op
 from nnef_cl.ops.pointwise import align
-from nnef_cl.ops.shapes import check_axes, pointwise
+from nnef_cl.ops.shapes import check_axes, element_flops, pointwise
 
 
 def activation(name: str, expression: str, function: Callable[..., Any], attributes: str = "") -> Op:
@@ -21,7 +21,7 @@ def activation(name: str, expression: str, function: Callable[..., Any], attribu
         return np.asarray(function(x.astype(np.float64), **attrs), np.float32)
 
     declaration = f"fragment {name}( x: tensor<scalar>{attributes} ) -> ( y: tensor<scalar> );"
-    return op(declaration, infer=pointwise, reference=reference, expression=expression)
+    return op(declaration, infer=pointwise, reference=reference, expression=expression, flops=element_flops)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ OPS = (
     activation("leaky_relu", f"{{select}}({{x}}, ({{T}})({{alpha}}) * {{x}}, {{x}} < {ZERO})",
                lambda x, alpha: np.where(x < 0, alpha * x, x), ", alpha: scalar"),
     op("fragment prelu( x: tensor<scalar>, alpha: tensor<scalar> ) -> ( y: tensor<scalar> );", infer=pointwise,
-       reference=prelu, expression=f"{{select}}({{x}}, {{alpha}} * {{x}}, {{x}} < {ZERO})"),
+       reference=prelu, expression=f"{{select}}({{x}}, {{alpha}} * {{x}}, {{x}} < {ZERO})", flops=element_flops),
     activation("elu", f"{{select}}({{x}}, ({{T}})({{alpha}}) * expm1({{x}}), {{x}} < {ZERO})", elu,
                ", alpha: scalar = 1.0"),
     activation("selu", f"({{T}})({{lambda}}) * {{select}}({{x}}, ({{T}})({{alpha}}) * expm1({{x}}), {{x}} < {ZERO})",
@@ -75,5 +75,5 @@ OPS = (
     activation("softplus", f"{{select}}({ZERO}, {{x}}, {{x}} > {ZERO} || {{x}} != {{x}}) + log1p(exp(-fabs({{x}})))",
                softplus),
     op("fragment softmax( x: tensor<scalar>, axes: integer[] = [1] ) -> ( y: tensor<scalar> );",
-       infer=softmax_shape, reference=softmax, lower=lowering.softmax),
+       infer=softmax_shape, reference=softmax, lower=lowering.softmax, flops=element_flops),
 )  # fmt: skip

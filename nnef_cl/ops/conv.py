@@ -12,7 +12,16 @@ from nnef_cl.ir.layout import Shape
 from nnef_cl.ops import lowering
 from nnef_cl.ops.base import op
 from nnef_cl.ops.shapes import check_rank, require, text
-from nnef_cl.ops.windows import CONV_BORDERS, Padding, border_source, check_border, down_window, taps, up_window
+from nnef_cl.ops.windows import (
+    CONV_BORDERS,
+    Padding,
+    border_source,
+    check_border,
+    check_reflection,
+    down_window,
+    taps,
+    up_window,
+)
 
 LENIENT_BORDERS = (*CONV_BORDERS, "ignore")
 """Exporters write 'ignore' for zero padding; it is read as 'constant'."""
@@ -20,6 +29,7 @@ LENIENT_BORDERS = (*CONV_BORDERS, "ignore")
 
 def _check(input: Shape, filter: Shape, border: str) -> None:
     check_rank(input, 3)
+    require(len(input) <= 5, f"more than 3 spatial axes are not supported, got input {text(input)}")
     require(len(filter) == len(input), f"filter {text(filter)} and input {text(input)} must have the same rank")
     check_border(border, LENIENT_BORDERS)
 
@@ -42,7 +52,7 @@ def conv_shape(
     require(filter[1] == input[1] // groups,
             f"filter expects {filter[1] * groups} input channels, input has {input[1]} (groups = {groups})")
     _check_bias(bias, filter[0])
-    window = down_window(input[2:], filter[2:], border, padding, stride, dilation)
+    window = down_window(input[2:], filter[2:], border, padding, stride, dilation, first=2)
     return (input[0], filter[0], *window.output)
 
 
@@ -62,7 +72,10 @@ def deconv_shape(
         begin, expected = list(output_shape[:2]), [input[0], channels]
         require(begin == expected, f"'output_shape' begins {begin}, expected {expected}")
     _check_bias(bias, channels)
-    window = up_window(input[2:], filter[2:], padding, stride, dilation, output_shape[2:])
+    window = up_window(input[2:], filter[2:], padding, stride, dilation, output_shape[2:], first=2)
+    for axis, (x, large, f) in enumerate(zip(window.output, window.input, window.size, strict=True)):
+        s, d, p = window.stride[axis], window.dilation[axis], window.before[axis]
+        check_reflection(border, 2 + axis, x, ((f - 1) * d - p) // s, (large - 1 + p) // s - (x - 1))
     return (input[0], channels, *window.input)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ops import lowering
 from nnef_cl.ops.base import op
-from nnef_cl.ops.shapes import broadcast, check_rank, require, text
+from nnef_cl.ops.shapes import check_rank, require, text
 
 
 def matmul_shape(A: Shape, B: Shape, transposeA: bool, transposeB: bool) -> Shape:
@@ -20,7 +20,9 @@ def matmul_shape(A: Shape, B: Shape, transposeA: bool, transposeB: bool) -> Shap
     rows, depth = A[-2:][:: -1 if transposeA else 1]
     depth_b, columns = B[-2:][:: -1 if transposeB else 1]
     require(depth == depth_b, f"A {text(A)} has {depth} columns, B {text(B)} has {depth_b} rows")
-    return (*broadcast(A[:-2], B[:-2]), rows, columns) if len(A) > 2 else (rows, columns)
+    fit = all(m == n or 1 in (m, n) for m, n in zip(A[:-2], B[:-2], strict=True))
+    require(fit, f"the leading axes of A {text(A)} and B {text(B)} do not broadcast")
+    return (*map(max, A[:-2], B[:-2]), rows, columns)
 
 
 def matmul(A: np.ndarray, B: np.ndarray, transposeA: bool, transposeB: bool) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.ops.base import Op, op
-from nnef_cl.ops.shapes import pointwise
+from nnef_cl.ops.shapes import element_flops, pointwise
 
 
 def align(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -25,7 +25,7 @@ def unary(name: str, expression: str, function: Callable[[Any], Any]) -> Op:
         return np.asarray(function(x.astype(np.float64)), np.float32)
 
     declaration = f"fragment {name}( x: tensor<scalar> ) -> ( y: tensor<scalar> );"
-    return op(declaration, infer=pointwise, reference=reference, expression=expression)
+    return op(declaration, infer=pointwise, reference=reference, expression=expression, flops=element_flops)
 
 
 def binary(name: str, expression: str, function: Callable[[Any, Any], Any], result: str = "scalar") -> Op:
@@ -34,7 +34,7 @@ def binary(name: str, expression: str, function: Callable[[Any, Any], Any], resu
         return np.asarray(value, np.float32 if result == "scalar" else bool)
 
     declaration = f"fragment {name}( x: tensor<scalar>, y: tensor<scalar> ) -> ( z: tensor<{result}> );"
-    return op(declaration, infer=pointwise, reference=reference, expression=expression)
+    return op(declaration, infer=pointwise, reference=reference, expression=expression, flops=element_flops)
 
 
 def logical(name: str, expression: str, function: Callable[[Any, Any], Any]) -> Op:
@@ -42,7 +42,7 @@ def logical(name: str, expression: str, function: Callable[[Any, Any], Any]) -> 
         return np.asarray(function(*align(x, y)), bool)
 
     declaration = f"fragment {name}( x: tensor<logical>, y: tensor<logical> ) -> ( z: tensor<logical> );"
-    return op(declaration, infer=pointwise, reference=reference, expression=expression)
+    return op(declaration, infer=pointwise, reference=reference, expression=expression, flops=element_flops)
 
 
 def copy(x: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ OPS = (
     unary("rsqrt", "({T})(1.0f) / sqrt({x})", lambda x: 1.0 / np.sqrt(x)),
     unary("log2", "log2({x})", np.log2),
     op("fragment not( x: tensor<logical> ) -> ( y: tensor<logical> );", infer=pointwise, reference=not_,
-       expression="!({x})"),
+       expression="!({x})", flops=element_flops),
     binary("add", "{x} + {y}", np.add),
     binary("sub", "{x} - {y}", np.subtract),
     binary("mul", "{x} * {y}", np.multiply),
@@ -115,9 +115,10 @@ OPS = (
     logical("or", "{x} || {y}", np.logical_or),
     op("""fragment select<?>( condition: tensor<logical>, true_value: tensor<?>, false_value: tensor<?> )
           -> ( output: tensor<?> );""",
-       infer=pointwise, reference=select, expression="{select}({false_value}, {true_value}, {condition})"),
+       infer=pointwise, reference=select, expression="{select}({false_value}, {true_value}, {condition})",
+       flops=element_flops),
     op("fragment clamp( x: tensor<scalar>, a: tensor<scalar>, b: tensor<scalar> ) -> ( y: tensor<scalar> );",
        infer=pointwise, reference=clamp,
        expression="{select}({select}({select}({x}, {b}, {x} > {b}), {a}, {select}({x}, {b}, {x} > {b}) < {a}), "
-                  "{a} + {b}, {a} != {a} || {b} != {b})"),
+                  "{a} + {b}, {a} != {a} || {b} != {b})", flops=element_flops),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ops import lowering
 from nnef_cl.ops.base import op
-from nnef_cl.ops.shapes import check_length, check_positive, check_rank, require
+from nnef_cl.ops.shapes import check_length, check_positive, check_rank, element_flops, require
 from nnef_cl.ops.windows import CONV_BORDERS, border_source, check_border
 
 METHODS = ("symmetric", "asymmetric", "aligned")
@@ -87,5 +87,5 @@ OPS = (
     op("""fragment multilinear_upsample( input: tensor<scalar>, factor: integer[], method: string = 'symmetric',
           border: string = 'replicate' ) -> ( output: tensor<scalar> );""",
        infer=multilinear_shape, reference=multilinear_upsample, lower=lowering.multilinear_upsample,
-       blocked=lowering.upsample_blocked, fusable=True),
+       blocked=lowering.upsample_blocked, flops=element_flops, fusable=True),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnef_cl.errors import RuleError
@@ -41,6 +41,11 @@ def pointwise(**arguments: Any) -> Shape:
     return broadcast(*(value for value in arguments.values() if isinstance(value, tuple)))
 
 
+def element_flops(inputs: Sequence[Shape], outputs: Sequence[Shape], attrs: Mapping[str, Any]) -> int:
+    """One operation per computed element."""
+    return sum(map(math.prod, outputs))
+
+
 def check_rank(shape: Shape, least: int, what: str = "input") -> None:
     require(len(shape) >= least, f"{what} needs at least {least} axes, got shape {text(shape)}")
 
@@ -49,6 +54,7 @@ def check_axes(axes: Sequence[int], rank: int) -> None:
     """Unique and 0 <= axis < rank."""
     require(len(set(axes)) == len(axes), f"axes {list(axes)} are not unique")
     for axis in axes:
+        require(rank > 0, f"axis {axis} is given, a tensor of rank 0 has none")
         require(0 <= axis < rank, f"axis {axis} is outside 0..{rank - 1}")
 
 

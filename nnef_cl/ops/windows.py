@@ -32,9 +32,12 @@ class Window:
 
 def down_window(
     extents: Sequence[int], size: Sequence[int], border: str, padding: Padding, stride: Sequence[int],
-    dilation: Sequence[int],
+    dilation: Sequence[int], first: int = 0,
 ) -> Window:  # fmt: skip
-    """Windows over `extents`; empty stride and dilation are ones, empty padding is automatic."""
+    """Windows over `extents`; empty stride and dilation are ones, empty padding is automatic.
+
+    first: the tensor's axis that extents[0] belongs to, for the messages.
+    """
     rank = len(extents)
     steps, holes = _defaults(size, padding, stride, dilation, rank)
     pads = []
@@ -46,7 +49,7 @@ def down_window(
             total = max((-(-x // s) - 1) * s + reach - x, 0)
             pads.append((total // 2, total - total // 2))
     output = []
-    for axis, (x, f, s, d, (p, q)) in enumerate(zip(extents, size, steps, holes, pads, strict=True)):
+    for axis, (x, f, s, d, (p, q)) in enumerate(zip(extents, size, steps, holes, pads, strict=True), first):
         reach = (f - 1) * d + 1
         room = p + x + q - reach
         require(room >= 0, f"axis {axis}: a window of {reach} does not fit into {x} elements with padding ({p},{q})")
@@ -58,9 +61,12 @@ def down_window(
 
 def up_window(
     extents: Sequence[int], size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int],
-    output_shape: Sequence[int],
+    output_shape: Sequence[int], first: int = 0,
 ) -> Window:  # fmt: skip
-    """The windows of a deconvolution: `extents` is the down-scaled side (Window.output), the result Window.input."""
+    """The windows of a deconvolution: `extents` is the down-scaled side (Window.output), the result Window.input.
+
+    first: as for down_window.
+    """
     rank = len(extents)
     steps, holes = _defaults(size, padding, stride, dilation, rank)
     if output_shape:
@@ -76,10 +82,10 @@ def up_window(
             large = output_shape[axis] if output_shape else x * s
             total = max((x - 1) * s + reach - large, 0)
             p, q = total // 2, total - total // 2
-        require(large > 0, f"axis {axis}: padding ({p},{q}) leaves nothing of the result")
+        require(large > 0, f"axis {first + axis}: padding ({p},{q}) leaves nothing of the result")
         room = p + large + q - reach
         fits = room >= 0 and room // s + 1 == x
-        require(fits, f"axis {axis}: a result of {large} does not come from {x} elements with stride {s}")
+        require(fits, f"axis {first + axis}: a result of {large} does not come from {x} elements with stride {s}")
         up.append(large)
         pads.append((p, q))
     before, after = zip(*pads, strict=True) if pads else ((), ())

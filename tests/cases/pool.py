@@ -1,0 +1,92 @@
+"""Cases of box filters and pooling: lists of full rank, every border, windows over any axis."""
+
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any
+
+from tests.cases import Case, case, f32, given
+
+BORDERS = ("constant", "replicate", "reflect", "reflect-even", "ignore")
+POOLS = ("box", "max_pool", "avg_pool", "rms_pool")
+ONES = [1, 1]
+NONE = [(0, 0), (0, 0)]
+
+
+def line(op: str, values: list[float], expected: list[float], **attrs: Any) -> Case:
+    """A window of three over one spatial axis, with one element of padding on each side."""
+    return case(op, given([[values]]), size=[1, 1, 3], padding=[*NONE, (1, 1)], expected=[[expected]], **attrs)
+
+
+def vectors() -> list[Case]:
+    falling, rising = [-1.0, -2.0, -3.0, -4.0, -5.0], [1.0, 2.0, 3.0, 4.0, 5.0]
+    return [
+        line("max_pool", falling, [0, -1, -2, -3, 0]),
+        line("max_pool", falling, [-1, -1, -2, -3, -4], border="ignore"),
+        line("max_pool", falling, [-1, -1, -2, -3, -4], border="replicate"),
+        line("max_pool", falling, [-1, -1, -2, -3, -4], border="reflect"),
+        line("avg_pool", rising, [1, 2, 3, 4, 3]),
+        line("avg_pool", rising, [1.5, 2, 3, 4, 4.5], border="ignore"),
+        line("avg_pool", rising, [1.3333, 2, 3, 4, 4.6667], border="replicate"),
+        line("avg_pool", rising, [1.3333, 2, 3, 4, 4.6667], border="reflect-even"),
+        line("avg_pool", rising, [1.6667, 2, 3, 4, 4.3333], border="reflect"),
+        line("box", rising, [3, 6, 9, 12, 9]),
+        line("box", rising, [1, 2, 3, 4, 3], normalize=True),
+        line("box", rising, [1.5, 2, 3, 4, 4.5], normalize=True, border="ignore"),
+        line("max_pool", [1.0, nan, 2.0, 3.0, 4.0], [nan, nan, nan, 4.0, 4.0], border="ignore"),
+        line("max_pool", [-inf, -inf, -inf, inf, 1.0], [-inf, -inf, inf, inf, inf], border="ignore"),
+        case("max_pool", given([[[[3.0, 1, 2, 5], [9, 4, 7, 6], [8, 0, 1, 2], [5, 5, 5, 5]]]]), size=[1, 1, 2, 2],
+             stride=[1, 1, 2, 2], padding=[*NONE, *NONE], expected=[[[[9.0, 7], [8, 5]]]]),
+    ]  # fmt: skip
+
+
+def pooled(op: str, x: tuple[int, ...], size: list[int], **attrs: Any) -> Case:
+    """The window covers the spatial axes; lists are given for these alone."""
+    full = {k: [*(NONE if k == "padding" else ONES), *v] if isinstance(v, list) else v for k, v in attrs.items()}
+    return case(op, f32(*x), size=[*ONES, *size], **full)
+
+
+def spatial() -> list[Case]:
+    found = [pooled(op, (2, c, 6, 7), [2, 2], stride=[2, 2]) for op in POOLS for c in (3, 16, 20)]
+    found += [pooled(op, (1, 5, 6, 7), [3, 3], border=border) for op in POOLS for border in BORDERS]
+    found += [
+        pooled(op, (1, 16, 7, 8), [3, 2], border=border, stride=[2, 1], padding=[(1, 2), (0, 1)], dilation=[2, 1])
+        for op in POOLS for border in BORDERS
+    ]  # fmt: skip
+    found += [pooled(op, (1, 33, 9), [3], stride=[2]) for op in POOLS]
+    found += [pooled(op, (1, 8, 4, 5, 6), [2, 3, 2], stride=[2, 1, 2]) for op in POOLS]
+    for op in ("box", "max_pool"):
+        found += [
+            pooled(op, (1, 16, 7, 7), [7, 7], padding=[(0, 0), (0, 0)]),
+            pooled(op, (1, 16, 8, 8), [3, 3], stride=[2, 2], padding=[(0, 1), (0, 1)], border="ignore"),
+            pooled(op, (1, 3, 9, 9), [2, 2], padding=[(-1, -2), (-3, 0)]),
+            pooled(op, (1, 3, 9, 9), [2, 2], padding=[(-1, 2), (1, -2)], border="replicate"),
+            pooled(op, (1, 3, 5, 5), [1, 1], stride=[2, 2]),
+            pooled(op, (1, 3, 7, 7), [2, 2], stride=[3, 3]),
+            pooled(op, (1, 3, 2, 2), [3, 3], padding=[(2, 4), (3, 3)], border="replicate"),
+            pooled(op, (1, 1, 1, 1), [3, 3]),
+        ]
+    return found
+
+
+def any_axes() -> list[Case]:
+    """Windows over batch and channels, and ranks from 0 to 8."""
+    found = []
+    for op in ("box", "max_pool"):
+        found += [case(op, f32(4, 6, 5), size=[2, 3, 2], border=border) for border in BORDERS]
+        found += [
+            case(op, f32(2, 20, 3, 3), size=[1, 5, 1, 1]),
+            case(op, f32(2, 16, 3, 3), size=[1, 4, 1, 1], border="ignore"),
+            case(op, f32(3, 8), size=[1, 3], stride=[1, 2], padding=[(0, 0), (1, 1)]),
+            case(op, f32(3, 16, 4, 4), size=[2, 1, 2, 1], stride=[2, 1, 1, 1]),
+            case(op, f32(2, 16, 4, 4), size=[1, 1, 2, 2], stride=[1, 2, 2, 2], padding=[(0, 0)] * 4),
+            case(op, f32(2, 16, 4, 4), size=[1, 1, 2, 2], padding=[(0, 0), (1, 2), (0, 0), (0, 0)]),
+            case(op, f32(9), size=[3], stride=[2]),
+            case(op, f32(), size=[]),
+            case(op, f32(2, 1, 2, 3, 1, 2, 2, 3), size=[1, 1, 2, 2, 1, 1, 2, 2]),
+        ]
+    found.append(case("avg_pool", f32(3, 8), size=[1, 3], border="ignore"))
+    return found
+
+
+CASES = [*vectors(), *spatial(), *any_axes()]
