@@ -13,7 +13,7 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose
-from tests.samples import Case
+from tests.cases import Case
 
 KINDS = {"f": "scalar", "i": "integer", "b": "logical"}
 TOLERANCE = {"rounding": 4e-6, "sums": 2e-5}
@@ -47,17 +47,11 @@ def invocation(case: Case, names: Sequence[str], outputs: Sequence[str]) -> str:
     return f"{target} = {case.op}{generic}({tensors}{attrs});"
 
 
-def result_count(case: Case) -> int:
-    attrs = case.attrs
-    counts = {"split": len(attrs.get("ratios", ())), "copy_n": attrs.get("times", 0), "moments": 2}
-    if case.op == "unstack":
-        return int(case.arrays[0].shape[attrs["axis"]])
-    return counts.get(case.op, 1)
-
-
 def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
     """All cases side by side in one graph (results `c<number>_y<k>`), and the values of its inputs."""
-    parameters, results, lines = [], [], []
+    parameters: list[str] = []
+    results: list[str] = []
+    lines: list[str] = []
     inputs: dict[str, np.ndarray] = {}
     variables: dict[str, np.ndarray] = {}
     for number, case in enumerate(cases):
@@ -71,27 +65,13 @@ def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
                 parameters.append(name)
                 inputs[name] = array
                 lines.append(f"{name} = external<{kind}>(shape = {shape});")
-        outputs = [f"c{number}_y{k}" for k in range(result_count(case))]
+        outputs = [f"c{number}_y{k}" for k in range(len(case.reference()))]
         lines.append(invocation(case, names, outputs))
         results += outputs
     body = "\n    ".join(lines)
     text = f"version 1.0;\ngraph cases( {', '.join(parameters)} ) -> ( {', '.join(results)} )\n{{\n    {body}\n}}\n"
     graph = import_document(parse_document(text), STANDARD, lambda label, position: variables[label])
     return graph, inputs
-
-
-def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The imported graph's results by the numpy references alone."""
-    values = {name: constant.array for name, constant in graph.constants.items()} | inputs
-    with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            arrays = [values[name] for name in node.inputs]
-            if node.op == "cast":
-                results = [arrays[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
-            else:
-                results = STANDARD[node.op].evaluate(arrays, node.attrs)
-            values.update(zip(node.outputs, results, strict=True))
-    return {name: values[name] for name in graph.outputs}
 
 
 def nth(number: int) -> Choose:

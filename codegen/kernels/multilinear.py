@@ -100,11 +100,13 @@ class Multilinear(Kernel):
 
     def term(self, corner: tuple[int, ...]) -> str:
         """C text of one neighbour's contribution to `sum`; taps of weight zero are not read into it."""
-        weights = " * ".join(f"u{a}" if side else f"(1.0f - u{a})" for a, side in enumerate(corner))
+        weight = " * ".join(f"u{a}" if side else f"(1.0f - u{a})" for a, side in enumerate(corner)) or "1.0f"
         index = ["n", "block", *(f"i{a}_{side}" for a, side in enumerate(corner))]
-        inside = " && ".join(f"in{a}_{side}" for a, side in enumerate(corner)) if self.border == "constant" else "1"
-        guarded = f"if (weight != 0.0f && {inside}) sum += weight * {self.x.load(index)};"
-        return f"{{ const float weight = {weights}; {guarded} }}"
+        conditions = ["weight != 0.0f"]
+        if self.border == "constant":
+            conditions += [f"in{a}_{side}" for a, side in enumerate(corner)]
+        guarded = f"if ({' && '.join(conditions)}) sum += weight * {self.x.load(index)};"
+        return f"{{ const float weight = {weight}; {guarded} }}"
 
     @cached_property
     def finish(self) -> list[str]:

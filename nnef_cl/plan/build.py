@@ -77,11 +77,9 @@ class _Builder:
         lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
         where, slots = assign_slots(lifetimes)
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
-        return Plan(
-            self.graph.name, self.target, steps, slots, tuple(self.records),
-            {n: self._place(n, where) for n in self.graph.inputs},
-            {n: self._place(n, where) for n in self.graph.outputs},
-        )  # fmt: skip
+        inputs = {n: self._place(n, where) for n in self.graph.inputs}
+        outputs = {n: self._place(n, where) for n in self.graph.outputs}
+        return Plan(self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs)
 
     def _lower(self, node: Node) -> None:
         problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
