@@ -74,6 +74,19 @@ def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
     return graph, inputs
 
 
+def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every tensor of the imported graph, by the numpy references alone."""
+    values = {name: constant.array for name, constant in graph.constants.items()} | inputs
+    for node in graph.nodes:
+        arrays = [values[name] for name in node.inputs]
+        if node.op == "cast":
+            results = [arrays[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
+        else:
+            results = STANDARD[node.op].evaluate(arrays, node.attrs)
+        values.update(zip(node.outputs, results, strict=True))
+    return values
+
+
 def nth(number: int) -> Choose:
     """Chooses candidate `number`, or the last one where there are fewer."""
 

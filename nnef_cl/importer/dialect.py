@@ -1,4 +1,4 @@
-"""Dialect: which departures from the standard's text the importer accepts."""
+"""Which readings of the standard the importer accepts: a record of flags, asked instead of names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dialect:
-    """integers_as_scalars: `x + 1` and `alpha = 1` where a scalar is due. positional_attributes: attributes
-    without their names. redefinition: a file's fragment may replace a standard operation."""
+    """What is accepted, with a warning, beyond the letter of NNEF 1.0.5. Whatever is off is an error.
+
+    integers_as_scalars: `1` where a scalar is expected, and arithmetic of integers with scalars.
+    positional_attributes: attributes without their names. redefinitions: fragments of the file that carry the
+    name of a standard operation; the file's are used. undeclared_features: fragments and operators without the
+    KHR extension statement. unknown_extensions: extensions of vendors. array_identifiers: one identifier for the
+    array that split or unstack return, in fragments. tensor_conditions: `a if t else b` on a tensor t is select.
+    """
 
     name: str
-    integers_as_scalars: bool
-    positional_attributes: bool
-    redefinition: bool
+    integers_as_scalars: bool = False
+    positional_attributes: bool = False
+    redefinitions: bool = False
+    undeclared_features: bool = False
+    unknown_extensions: bool = False
+    array_identifiers: bool = False
+    tensor_conditions: bool = False
 
 
-STRICT = Dialect("strict", False, False, False)
-LENIENT = Dialect("lenient", True, True, True)
-"""What exporters are known to get wrong is accepted, with a warning in Graph.warnings."""
+STRICT = Dialect("strict")
+"""The letter of the standard."""
+
+LENIENT = Dialect("lenient", True, True, True, True, True, True, True)
+"""What exporters write."""

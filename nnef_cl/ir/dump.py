@@ -1,49 +1,108 @@
-"""Graph -> readable text, and plain data for JSON."""
+"""Graph -> readable text and plain data for JSON."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nnef_cl.ir.graph import Graph, Node
 
+MAX_WIDTH = 48
+"""Names and specs longer than this do not widen their column."""
+
 
 def dump(graph: Graph) -> str:
-    """One line per input, constant, node and output."""
+    """One line per tensor and node, in columns: name, type and shape, what it is; epilogues on lines of their own."""
+    sections = [
+        ("inputs", [(name, _spec(graph, name), "") for name in graph.inputs]),
+        ("constants", [(name, _spec(graph, name), _content(graph, name)) for name in graph.constants]),
+        ("nodes", [row for node in graph.nodes for row in _rows(graph, node)]),
+        ("outputs", [(name, _spec(graph, name), "") for name in graph.outputs]),
+    ]
+    rows = [row for _, section in sections for row in section]
+    widths = [min(max((len(row[k]) for row in rows), default=0), MAX_WIDTH) for k in (0, 1)]
     lines = [f"graph {graph.name}"]
-    lines += [f"  input    {name:32} {graph.tensors[name]}" for name in graph.inputs]
-    for name, constant in graph.constants.items():
-        value = f" = {constant.array.reshape(-1)[0]}" if constant.is_literal else ""
-        lines.append(f"  constant {name:32} {graph.tensors[name]} {constant.label}{value}".rstrip())
-    lines += [f"  node     {_node(graph, node)}" for node in graph.nodes]
-    lines += [f"  output   {name:32} {graph.tensors[name]}" for name in graph.outputs]
-    return "\n".join(lines)
+    lines += [f"warning: {warning}" for warning in graph.warnings]
+    for title, section in sections:
+        if section:
+            lines.append(f"{title}:")
+            lines += [f"  {name:{widths[0]}}  {spec:{widths[1]}}  {text}".rstrip() for name, spec, text in section]
+    return "\n".join(lines) + "\n"
 
 
-def _node(graph: Graph, node: Node) -> str:
-    outputs = ", ".join(f"{name} {graph.tensors[name]}" for name in node.outputs)
-    attrs = "".join(f", {name} = {value}" for name, value in node.attrs.items())
-    epilogue = f"  then {node.epilogue}" if node.epilogue else ""
-    return f"{outputs} = {node.op}({', '.join(node.inputs)}{attrs}){epilogue}"
+def _spec(graph: Graph, name: str) -> str:
+    return str(graph.tensors[name])
+
+
+def _content(graph: Graph, name: str) -> str:
+    """A variable's label, or the value of a single number."""
+    constant = graph.constants[name]
+    if constant.label:
+        return f"= '{constant.label}'"
+    return f"= {constant.array.reshape(-1)[0].item()}" if constant.is_literal else ""
+
+
+def _rows(graph: Graph, node: Node) -> Iterable[tuple[str, str, str]]:
+    """The node with its first output, then further outputs and the steps of its epilogue."""
+    attrs = [f"{name} = {_plain(value)}" for name, value in node.attrs.items()]
+    place = f"  # {node.position}" if node.position else ""
+    text = f"= {node.op}({', '.join([*node.inputs, *attrs])}){place}"
+    for number, name in enumerate(node.outputs):
+        yield name, _spec(graph, name), text if number == 0 else f"  result {number + 1} of {node.name}"
+    if node.epilogue is not None:
+        yield from (("", "", f"  | {step}") for step in str(node.epilogue).split("; ") if step)
 
 
 def to_json(graph: Graph) -> dict[str, Any]:
-    """Plain data; constants without their values."""
+    """Lists, dicts, strings and numbers only; arrays as their shapes; infinities and NaN as strings."""
     return {
         "name": graph.name,
-        "inputs": {name: _spec(graph, name) for name in graph.inputs},
-        "outputs": {name: _spec(graph, name) for name in graph.outputs},
-        "constants": {name: _spec(graph, name) | {"label": c.label} for name, c in graph.constants.items()},
-        "nodes": [
-            {
-                "op": node.op, "inputs": list(node.inputs), "outputs": {n: _spec(graph, n) for n in node.outputs},
-                "attrs": dict(node.attrs), "epilogue": str(node.epilogue) if node.epilogue else None,
-                "position": node.position,
-            }
-            for node in graph.nodes
-        ],
-    }  # fmt: skip
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
+        "tensors": {
+            name: {"shape": list(spec.shape), "type": str(spec.dtype), "layout": str(spec.layout)}
+            for name, spec in graph.tensors.items()
+        },
+        "constants": {name: _constant(graph, name) for name in graph.constants},
+        "nodes": [_node(node) for node in graph.nodes],
+        "warnings": list(graph.warnings),
+    }
 
 
-def _spec(graph: Graph, name: str) -> dict[str, Any]:
-    spec = graph.tensors[name]
-    return {"shape": list(spec.shape), "dtype": spec.dtype.name, "layout": str(spec.layout)}
+def _constant(graph: Graph, name: str) -> dict[str, Any]:
+    constant = graph.constants[name]
+    entry: dict[str, Any] = {"label": constant.label} if constant.label else {}
+    if constant.is_literal:
+        entry["value"] = _plain(constant.array.reshape(-1)[0].item())
+    return entry
+
+
+def _node(node: Node) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "op": node.op,
+        "inputs": list(node.inputs),
+        "outputs": list(node.outputs),
+        "attributes": _plain(node.attrs),
+        "position": node.position,
+    }
+    if node.epilogue is not None:
+        entry["epilogue"] = {
+            "operands": node.epilogue.arity,
+            "steps": [
+                {"op": s.op, "args": list(s.args), "type": str(s.dtype), "attributes": _plain(dict(s.attrs))}
+                for s in node.epilogue.steps
+            ],
+        }
+    return entry
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, mappings as dicts, numbers that JSON has not as strings."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

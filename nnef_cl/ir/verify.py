@@ -1,47 +1,79 @@
-"""Named invariants of a graph, checked after import and after every pass."""
+"""Named invariants of a graph, checked after the import and after every pass."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from nnef_cl.ir.dtype import DEFAULT
 from nnef_cl.ir.graph import Graph, Node
 
 
 class InvariantError(AssertionError):
-    """A pass broke the graph: a fault of nnef-cl, not of the model."""
+    """A stage of nnef-cl made a graph that cannot be: a fault of ours, never of the model."""
 
 
 def verify(graph: Graph, stage: str) -> None:
-    """Raises InvariantError with the stage and the node."""
-    known = set(graph.inputs) | set(graph.constants)
-    _require(len(set(graph.inputs)) == len(graph.inputs), stage, "an input is listed twice")
-    _check_constants(graph, stage)
-    for node in graph.nodes:
-        _check_node(graph, node, known, stage)
-        known.update(node.outputs)
-    for name in graph.outputs:
-        _require(name in known, stage, f"output '{name}' has no producer")
-    _require(known == set(graph.tensors), stage, "tensors are declared that nothing produces")
+    """Raises InvariantError "pass 'fuse' produced node 'relu_3' whose input 't17' has no producer".
+
+    stage: the pass that made the graph, or 'import'.
+    """
+    _Check(graph, f"pass '{stage}'" if stage != "import" else "import").run()
 
 
-def _check_constants(graph: Graph, stage: str) -> None:
-    for name, constant in graph.constants.items():
-        spec = graph.tensors.get(name)
-        _require(spec is not None, stage, f"constant '{name}' has no spec")
-        assert spec is not None
-        same = constant.array.shape == spec.shape and constant.array.dtype == spec.dtype.api
-        _require(same, stage, f"constant '{name}' is {constant.array.dtype}{constant.array.shape}, its spec {spec}")
+class _Check:
+    def __init__(self, graph: Graph, stage: str) -> None:
+        self.graph, self.stage = graph, stage
+        self.origins: set[str] = set()
 
+    def run(self) -> None:
+        for name in self.graph.inputs:
+            self._produced(f"input '{name}'", name)
+        for name in self.graph.constants:
+            self._produced(f"constant '{name}'", name)
+            self._constant(name)
+        for node in self.graph.nodes:
+            self._node(node)
+        for name in self.graph.outputs:
+            self._require(name in self.origins, f"output '{name}' that nothing produces")
+        for name, spec in self.graph.tensors.items():
+            self._require(name in self.origins, f"tensor '{name}' that nothing produces")
+            self._require(spec.dtype in DEFAULT.values(), f"tensor '{name}' of unknown type {spec.dtype}")
+            positive = all(isinstance(extent, int) and extent > 0 for extent in spec.shape)
+            self._require(positive, f"tensor '{name}' with shape {spec.shape}")
 
-def _check_node(graph: Graph, node: Node, known: set[str], stage: str) -> None:
-    for name in node.inputs:
-        _require(name in known, stage, f"node '{node.name}' has an input '{name}' without a producer")
-    for name in node.outputs:
-        _require(name not in known, stage, f"'{name}' is produced twice")
-        _require(name in graph.tensors, stage, f"'{name}' has no spec")
-    if node.epilogue is not None:
-        _require(node.epilogue.arity <= len(node.inputs) + 1, stage, f"node '{node.name}' lacks epilogue operands")
-        _require(len(node.outputs) == 1, stage, f"node '{node.name}' has an epilogue and several results")
+    def _require(self, condition: bool, finding: str) -> None:
+        if not condition:
+            raise InvariantError(f"{self.stage} produced {finding}")
 
+    def _produced(self, what: str, name: str) -> None:
+        """Every tensor has one producer, and a spec."""
+        self._require(name not in self.origins, f"{what}, but '{name}' has another producer")
+        self._require(name in self.graph.tensors, f"{what} without a spec")
+        self.origins.add(name)
 
-def _require(condition: bool, stage: str, message: str) -> None:
-    if not condition:
-        raise InvariantError(f"after '{stage}': {message}")
+    def _constant(self, name: str) -> None:
+        array, spec = self.graph.constants[name].array, self.graph.tensors[name]
+        found = f"constant '{name}' with an array {array.dtype}{list(array.shape)} for {spec}"
+        self._require(array.shape == spec.shape and array.dtype == np.dtype(spec.dtype.api), found)
+
+    def _node(self, node: Node) -> None:
+        """Its inputs are there before it, its epilogue fits them, its outputs are new."""
+        what = f"node '{node.name}'"
+        for name in node.inputs:
+            self._require(name in self.origins, f"{what} whose input '{name}' has no producer")
+        self._require(bool(node.outputs), f"{what} without outputs")
+        self._epilogue(node, what)
+        for name in node.outputs:
+            self._produced(f"{what} with output '{name}'", name)
+
+    def _epilogue(self, node: Node, what: str) -> None:
+        """One output, operands that exist, and steps that use values already there."""
+        program = node.epilogue
+        if program is None:
+            return
+        enough = 1 <= program.arity <= len(node.inputs)
+        self._require(enough, f"{what} with {len(node.inputs)} inputs and an epilogue of {program.arity} operands")
+        self._require(len(node.outputs) == 1, f"{what} with an epilogue and {len(node.outputs)} outputs")
+        for number, step in enumerate(program.steps, program.arity):
+            ordered = all(0 <= operand < number for operand in step.args)
+            self._require(ordered, f"{what} whose epilogue uses a value before v{number} is there: {step.args}")

@@ -1,0 +1,174 @@
+"""Tensors that no operation computes: inputs, variables, constants and literals (section 4.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnef_cl.errors import InputError, ModelError, RuleError, UnsupportedError
+from nnef_cl.format.container import tensor_name
+from nnef_cl.format.syntax import SourcePosition
+from nnef_cl.format.tensor_file import TensorFile
+from nnef_cl.importer.evaluate import literal_text
+from nnef_cl.importer.types import Tensor, Value, clip
+from nnef_cl.ir.dtype import DEFAULT
+from nnef_cl.ir.graph import GraphBuilder
+from nnef_cl.ir.layout import Shape
+from nnef_cl.ir.tensor import Constant, TensorSpec
+from nnef_cl.ops.shapes import MAX_RANK, text
+
+TensorSource = Callable[[str, SourcePosition], np.ndarray | TensorFile]
+"""(label, where it is declared) -> the variable's data. Raises ModelError."""
+
+MAX_VOLUME = 1 << 40
+"""Elements of one tensor: 4 TiB of floats. Within it, sizes of tensors need no care."""
+
+KINDS = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical"}
+
+
+class Introducer:
+    """Adds inputs and constants to the builder. parameters: of the graph; shapes: for inputs, not the declared."""
+
+    def __init__(
+        self, builder: GraphBuilder, parameters: Sequence[str], tensors: TensorSource,
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:  # fmt: skip
+        self.builder, self.parameters, self.tensors, self.shapes = builder, frozenset(parameters), tensors, shapes
+        self.externals: set[str] = set()
+        self.literals: dict[str, Tensor] = {}
+        self.variables: dict[str, tuple[Constant, str, SourcePosition]] = {}
+
+    def introduce(
+        self, op: str, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str, *, inside: bool
+    ) -> Tensor:
+        """The tensor of an external, variable or constant. inside: a fragment. Raises RuleError or ModelError."""
+        if op == "external":
+            return self._external(values, kind, name, inside)
+        if op == "variable":
+            return self._variable(values, kind, position, name, inside)
+        if op == "constant":
+            return self._constant(values, kind, name)
+        raise UnsupportedError("is not supported yet", where=position, op=clip(op), tensor=clip(name))
+
+    def checked(self, shape: Sequence[int]) -> Shape:
+        """A shape that tensors can have. Raises RuleError."""
+        if len(shape) > MAX_RANK:
+            raise RuleError(f"shape {clip(text(shape))} has {len(shape)} axes, expected at most {MAX_RANK}")
+        for extent in shape:
+            if extent <= 0:
+                raise RuleError(f"expected extents above 0, got shape {text(shape)}")
+        if math.prod(shape) > MAX_VOLUME:
+            raise RuleError(f"a tensor of shape {text(shape)} has more than {MAX_VOLUME} elements")
+        return tuple(shape)
+
+    def literal(self, kind: str, value: Any) -> Tensor:
+        """The rank-0 constant of a number; equal ones are one tensor."""
+        shown = literal_text(value)
+        # Names of literals are what no identifier can be.
+        name = shown if shown[-1].isdigit() or kind == "logical" else f"+{shown}".replace("+-", "-")
+        if name not in self.literals:
+            with np.errstate(over="ignore"):
+                array = np.asarray(value, DEFAULT[kind].api)
+            self.literals[name] = self._add(name, kind, Constant(array))
+        return self.literals[name]
+
+    def _add(self, name: str, kind: str, constant: Constant) -> Tensor:
+        spec = TensorSpec(constant.array.shape, DEFAULT[kind])
+        return Tensor(self.builder.add_constant(self.builder.unique(name), spec, constant), kind)
+
+    def _external(self, values: Mapping[str, Value], kind: str, name: str, inside: bool) -> Tensor:
+        if inside:
+            raise RuleError("is allowed in the graph only, not in a fragment")
+        if name not in self.parameters:
+            raise RuleError("its result must be a parameter of the graph")
+        declared = values["shape"]
+        assert isinstance(declared, list)
+        shape = self._overridden(name, declared)
+        spec = TensorSpec(self.checked(shape), _dtype(kind))
+        self.externals.add(name)
+        return Tensor(self.builder.add_input(name, spec), kind)
+
+    def _overridden(self, name: str, declared: list[int]) -> Sequence[int]:
+        """The caller's shape where there is one. Raises InputError where it cannot be."""
+        if name not in self.shapes:
+            if 0 in declared:
+                hint = f"; pass shapes={{'{clip(name)}': ...}} to say what 0 stands for"
+                raise RuleError(f"expected extents above 0, got shape {text(declared)}{hint}")
+            return declared
+        shape = self.shapes[name]
+        if len(shape) != len(declared):
+            declaration = f"as in the declared shape {text(declared)}"
+            message = f"expected {len(declared)} extents {declaration}, got {clip(list(shape))}"
+            raise InputError(f"input '{clip(name)}': {message}")
+        if not all(isinstance(extent, (int, np.integer)) and extent > 0 for extent in shape):
+            raise InputError(f"input '{clip(name)}': expected extents above 0, got {clip(list(shape))}")
+        return [int(extent) for extent in shape]
+
+    def _variable(
+        self, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str, inside: bool
+    ) -> Tensor:
+        if inside:
+            raise RuleError("is allowed in the graph only, not in a fragment")
+        label, declared = values["label"], values["shape"]
+        assert isinstance(label, str) and isinstance(declared, list)
+        shape = self.checked(declared)
+        _dtype(kind)
+        try:
+            constant = self._data(label, shape, kind, position)
+        except ModelError as error:
+            if error.where == position:
+                raise
+            source = f"{error.where}: " if error.where else ""
+            raise type(error)(f"{source}{error.message}", where=position, op="variable", tensor=clip(name)) from None
+        return self._add(name, kind, constant)
+
+    def _data(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> Constant:
+        """The variable's data, once per label. Raises ModelError, RuleError."""
+        key = tensor_name(label)
+        if key not in self.variables:
+            self.variables[key] = Constant(self._read(label, shape, kind, position), label), kind, position
+        constant, known, line = self.variables[key]
+        if constant.array.shape != shape or known != kind:
+            raise RuleError(
+                f"label '{clip(label)}' is declared with shape {text(shape)} and type {kind}, "
+                f"in line {line.line} with {text(constant.array.shape)} and {known}"
+            )
+        return constant
+
+    def _read(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> np.ndarray:
+        """The array in its API type. Raises RuleError where it is not what the declaration says."""
+        data = self.tensors(label, position)
+        if isinstance(data, TensorFile):
+            if data.header.is_quantised:
+                raise UnsupportedError(f"the data of '{clip(label)}' are quantised, which is not supported yet")
+            array, found = data.array, data.header.kind
+        else:
+            array = np.asarray(data)
+            found = KINDS.get(array.dtype.kind, str(array.dtype))
+        if array.shape != shape:
+            raise RuleError(f"expected data of shape {text(shape)} for '{clip(label)}', got {text(array.shape)}")
+        if found != kind:
+            raise RuleError(f"expected data of type {kind} for '{clip(label)}', got {found}")
+        return array.astype(DEFAULT[kind].api, copy=False)
+
+    def _constant(self, values: Mapping[str, Value], kind: str, name: str) -> Tensor:
+        items, declared = values["value"], values["shape"]
+        assert isinstance(items, list) and isinstance(declared, list)
+        shape = self.checked(declared)
+        volume = math.prod(shape)
+        if len(items) not in (1, volume):
+            raise RuleError(f"expected 1 or {volume} values for shape {text(shape)}, got {len(items)}")
+        with np.errstate(over="ignore"):
+            array = np.array(items, _dtype(kind).api)
+        # A single value is repeated without taking memory.
+        array = np.broadcast_to(array.reshape(()), shape) if len(items) == 1 else array.reshape(shape)
+        return self._add(name, kind, Constant(array))
+
+
+def _dtype(kind: str) -> Any:
+    if kind not in DEFAULT:
+        raise RuleError(f"there are no tensors of type {kind}")
+    return DEFAULT[kind]
