@@ -6,7 +6,16 @@ import difflib
 from collections.abc import Callable, Iterable
 
 from nnef_cl.errors import ModelError, RuleError
-from nnef_cl.format.syntax import Argument, Expression, Fragment, Invocation, Parameter, SourcePosition, TupleType
+from nnef_cl.format.syntax import (
+    Argument,
+    Expression,
+    Fragment,
+    Invocation,
+    Parameter,
+    Result,
+    SourcePosition,
+    TupleType,
+)
 from nnef_cl.importer.dialect import Dialect
 from nnef_cl.importer.evaluate import constant
 from nnef_cl.importer.types import Caster, clip, holds_tensors, uses_generic
@@ -73,9 +82,10 @@ def check_fragment(fragment: Fragment, caster: Caster) -> None:
     def fail(message: str, position: SourcePosition) -> None:
         raise ModelError(message, where=position, op=clip(fragment.name))
 
+    items: list[Parameter | Result] = [*fragment.parameters, *fragment.results]
     names: set[str] = set()
     attribute = ""
-    for item in (*fragment.parameters, *fragment.results):
+    for item in items:
         if item.name in names:
             fail(f"the name '{clip(item.name)}' is declared twice", item.position)
         names.add(item.name)
@@ -91,7 +101,7 @@ def check_fragment(fragment: Fragment, caster: Caster) -> None:
             fail(f"result '{clip(result.name)}' must be a tensor or an array of tensors", result.position)
     if not fragment.results:
         fail("there are no results", fragment.position)
-    generic = any(uses_generic(item.type) for item in (*fragment.parameters, *fragment.results))
+    generic = any(uses_generic(item.type) for item in items)
     if generic and fragment.generic is None:
         fail(f"'?' is used, but the fragment is not declared as {clip(fragment.name)}<?>", fragment.position)
     if not generic and fragment.generic is not None:

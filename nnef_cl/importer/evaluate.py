@@ -166,14 +166,19 @@ def subrange(value: Value, begin: Value | None, end: Value | None, budget: Budge
     """`value[begin:end]`; an end beyond the last item is that item's. Raises RuleError."""
     if not isinstance(value, (list, str)):
         raise RuleError(f"a range of {describe(value)} cannot be taken")
-    for bound in (begin, end):
-        if bound is not None and type(bound) is not int:
-            raise RuleError(f"bounds of a range must be integers, got {describe(bound)}")
-        if isinstance(bound, int) and bound < 0:
-            raise RuleError(f"bounds of a range must not be negative, got {bound}")
-    part = value[begin:end]  # type: ignore[misc]
+    part = value[_bound(begin) : _bound(end)]
     budget.array(len(part))
     return part
+
+
+def _bound(value: Value | None) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RuleError(f"bounds of a range must be integers, got {describe(value)}")
+    if value < 0:
+        raise RuleError(f"bounds of a range must not be negative, got {value}")
+    return value
 
 
 def builtin(name: str, value: Value, budget: Budget) -> Value:
