@@ -6,6 +6,7 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 CHECK := $(VENV)/check
+PYTEST := -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 PIP := -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test test-all check clean
@@ -22,10 +23,10 @@ demo: $(VENV)/.stamp-cpu
 	@$(BIN)/nnef-cl demo
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-all: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 # mypy cannot follow the package-dir mapping of an editable install, so it looks at the wheel as users get it,
 # from a folder where the sources cannot be found first. A left-over build/ would put deleted files into the wheel.

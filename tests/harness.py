@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from nnef_cl.codegen.target import Target
 
+from nnef_cl import passes
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
-from nnef_cl.ops import STANDARD
+from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Problem
-from nnef_cl.plan.build import Choose
+from nnef_cl.plan.build import Choose, build_plan
 from tests.cases import Case
 
 KINDS = {"f": "scalar", "i": "integer", "b": "logical"}
@@ -94,6 +96,19 @@ def nth(number: int) -> Choose:
         return candidates[min(number, len(candidates) - 1)]
 
     return choose
+
+
+def candidates(case: Case, target: Target) -> int:
+    """The most candidates that a node of the case's graph offers."""
+    counts: list[int] = []
+
+    def choose(problem: Problem, offered: list[Any]) -> Any:
+        counts.append(len(offered))
+        return offered[0]
+
+    ops = STANDARD | INTERNAL
+    build_plan(passes.run(family_graph([case])[0], ops, target), ops, target, choose)
+    return max(counts, default=0)
 
 
 def tolerance(op: str) -> float:
