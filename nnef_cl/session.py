@@ -170,7 +170,10 @@ class Session:
 
 def _as_stored(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
     """The array in the storage type, C-contiguous, checked against the input's spec."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"input '{name}': not an array: {error}") from None
     if array.shape != spec.shape:
         raise InputError(f"input '{name}': expected shape {list(spec.shape)}, got {list(array.shape)}")
     api = np.dtype(spec.dtype.api)

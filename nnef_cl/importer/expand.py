@@ -50,7 +50,7 @@ from nnef_cl.ops.base import Op, Table
 MAX_DEPTH = 1000
 """Fragments that may be expanded inside each other."""
 
-MAX_NODES = 300_000
+MAX_NODES = 100_000
 """Operations of one graph; networks have some thousands."""
 
 Names = str | list[Any] | tuple[Any, ...]

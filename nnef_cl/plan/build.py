@@ -67,7 +67,10 @@ class _Builder:
 
     def build(self) -> Plan:
         for name in self.graph.inputs:
-            self._allocate(name, self.graph.tensors[name], 0)
+            spec = self.graph.tensors[name]
+            if _too_large(spec):
+                raise UnsupportedError(f"input '{name}': {spec} has more than {MAX_ELEMENTS} elements")
+            self._allocate(name, spec, 0)
         for node in self.graph.nodes:
             self._lower(node)
         end = len(self.draft)
@@ -118,7 +121,7 @@ class _Builder:
             self.root[result] = self._root(source)
 
     def _check_size(self, node: Node, spec: TensorSpec) -> None:
-        if spec.layout.volume(spec.shape) > MAX_ELEMENTS:
+        if _too_large(spec):
             raise UnsupportedError(
                 f"result {spec} has more than {MAX_ELEMENTS} elements", where=node.position or None, op=node.op,
                 tensor=node.name,
@@ -180,3 +183,7 @@ class _Builder:
         if name in self.graph.constants:
             return Buffer("weight", self._stored(name)), spec
         return Buffer("slot", where[self._root(name)]), spec
+
+
+def _too_large(spec: TensorSpec) -> bool:
+    return spec.layout.volume(spec.shape) > MAX_ELEMENTS
