@@ -9,12 +9,13 @@ CHECK := $(VENV)/check
 PYTEST := -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-all check clean
+.PHONY: help demo test test-all oclgrind check clean
 
 help:
 	@echo "make demo      install with a CPU device into $(VENV) and classify some digits"
 	@echo "make test      install what tests need and run the quick ones"
 	@echo "make test-all  run all tests, whole networks too"
+	@echo "make oclgrind  run every operation on a simulator that finds races and stray accesses (Linux x86-64)"
 	@echo "make check     ruff on the sources, mypy on the built wheel"
 	@echo "make clean     remove $(VENV) and build results"
 	@echo "PYTHON=python3.12 VENV=.venv312 choose the interpreter and where it is installed"
@@ -30,6 +31,9 @@ test-all: $(VENV)/.stamp-test
 
 # mypy cannot follow the package-dir mapping of an editable install, so it looks at the wheel as users get it,
 # from a folder where the sources cannot be found first. A left-over build/ would put deleted files into the wheel.
+oclgrind: $(VENV)/.stamp-oclgrind
+	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) tests/device/test_operations.py $(PYTEST_ARGS)
+
 check: $(CHECK)/.stamp-tools
 	$(CHECK)/bin/ruff check .
 	@rm -rf build $(CHECK)/wheel
@@ -58,6 +62,10 @@ $(VENV)/.stamp-test: pyproject.toml $(VENV)/.stamp-venv
 	@echo "installing nnef-cl, a CPU device and the test tools into $(VENV) (about 300 MB the first time)"
 	@$(BIN)/python $(PIP) install -e '.[cpu,test]'
 	@touch $(VENV)/.stamp-cpu $@
+
+$(VENV)/.stamp-oclgrind: $(VENV)/.stamp-test
+	@$(BIN)/python $(PIP) install 'pyopencl[oclgrind]'
+	@touch $@
 
 $(CHECK)/.stamp-tools: pyproject.toml $(VENV)/.stamp-venv
 	@$(PYTHON) -m venv $(CHECK)

@@ -66,7 +66,8 @@ def affine_copy(
 def cast(problem: Problem, target: Target) -> list[Candidate]:
     x, y = problem.inputs[0], problem.outputs[0]
     text = {
-        ("scalar", "integer"): "convert_long_sat_rtz({0})", ("scalar", "logical"): "({0} != 0)",
+        # The saturating conversion leaves NaN to the device.
+        ("scalar", "integer"): "(isnan({0}) ? 0 : convert_long_sat_rtz({0}))", ("scalar", "logical"): "({0} != 0)",
         ("integer", "scalar"): "convert_float({0})", ("integer", "logical"): "({0} != 0)",
         ("logical", "scalar"): "convert_float({0} & 1)", ("logical", "integer"): "convert_long({0} & 1)",
     }.get((x.dtype.kind, y.dtype.kind))  # fmt: skip
