@@ -34,11 +34,12 @@ def bind(
 ) -> dict[str, Argument]:
     """Parameter name -> argument, for the parameters that have one. Raises RuleError."""
     parameters = {parameter.name: parameter for parameter in declaration.parameters}
-    if len(invocation.arguments) > len(parameters):
-        raise RuleError(f"takes {len(parameters)} arguments, got {len(invocation.arguments)}")
     bound: dict[str, Argument] = {}
     for number, argument in enumerate(invocation.arguments):
         if argument.name is None:
+            if number >= len(parameters):
+                message = f"expected at most {len(parameters)} arguments, got {len(invocation.arguments)}"
+                raise LocatedError(message, argument.position)
             parameter = declaration.parameters[number]
             _check_positional(parameter, bound, number, argument, dialect, notice)
         elif argument.name in parameters:
@@ -67,7 +68,7 @@ def _check_positional(
     message = f"attribute '{parameter.name}' is given without its name"
     if not dialect.positional_attributes:
         raise LocatedError(message, argument.position)
-    notice("positional", message)
+    notice("positional", f"{argument.position}: {message}")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

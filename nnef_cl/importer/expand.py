@@ -7,7 +7,7 @@ the values of its parts, and one loop runs them all, so that nothing here recurs
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Generator, Iterator, Mapping, MutableMapping
+from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -52,6 +52,9 @@ MAX_DEPTH = 1000
 
 MAX_NODES = 100_000
 """Operations of one graph; networks have some thousands."""
+
+CALL_COST = 20
+"""What expanding a fragment takes of the budget: as much as an array of that length."""
 
 Names = str | list[Any] | tuple[Any, ...]
 """What results are to be called: one name, or a structure of names like the left side of an assignment."""
@@ -144,7 +147,7 @@ class Expander:
                 value = stop.value
                 stack.pop()
             except RuleError as error:
-                raise self.failure(error, *where[:3]) from None
+                raise self.failure(error, *where[:3], [request for request, _ in stack]) from None
         assert value is not None
         return value
 
@@ -189,6 +192,11 @@ class Expander:
             return scope.names.get(target.name) or self._local(target.name, scope)
         assert isinstance(target, (ArrayExpression, TupleExpression))
         items = [self.wanted(item, scope) for item in target.items]
+        seen: set[str] = set()
+        for identifier in targets(target):
+            if identifier.name in seen:
+                raise LocatedError(f"'{clip(identifier.name)}' is assigned twice", identifier.position)
+            seen.add(identifier.name)
         return items if isinstance(target, ArrayExpression) else tuple(items)
 
     @staticmethod
@@ -223,7 +231,8 @@ class Expander:
         name = target.name
         if not isinstance(value, Tensor):
             hint = "; unpack it with [a, b] = ..." if isinstance(value, list) else ""
-            raise RuleError(f"'{clip(name)}' must be a tensor in the graph, got {describe(value)}{hint}")
+            message = f"'{clip(name)}' must be a tensor in the graph, got {describe(value)}{hint}"
+            raise LocatedError(message, target.position)
         if name in scope.fixed and name not in self.introducer.externals:
             raise RuleError(f"graph parameter '{clip(name)}' must be defined by external")
         if value.name == name:
@@ -237,14 +246,14 @@ class Expander:
     def _array(self, node: ArrayExpression, scope: Scope, names: Names) -> Steps:
         self.budget.spend(len(node.items))
         items = []
-        for item in node.items:
-            items.append(item.value if type(item) is Literal else (yield item, scope, names, True))
+        for item, name, part in _named_items(node, names):
+            items.append(item.value if type(item) is Literal else (yield item, scope, name, part))
         return items
 
     def _tuple(self, node: TupleExpression, scope: Scope, names: Names) -> Steps:
         items = []
-        for item in node.items:
-            items.append((yield item, scope, names, True))
+        for item, name, part in _named_items(node, names):
+            items.append((yield item, scope, name, part))
         return tuple(items)
 
     def _unary(self, node: Unary, scope: Scope, names: Names) -> Steps:
@@ -278,7 +287,8 @@ class Expander:
             value = yield node.value, scope, names, True
             otherwise = yield node.otherwise, scope, names, True
             return (yield from self._operator("select", [condition, value, otherwise], node, scope, names))
-        raise RuleError(f"a condition must be a logical value known at compile time, got {describe(condition)}")
+        hint = "; select takes tensors" if isinstance(condition, Tensor) else ""
+        raise RuleError(f"a condition must be a logical value known at compile time, got {describe(condition)}{hint}")
 
     def _subscript(self, node: Subscript, scope: Scope, names: Names) -> Steps:
         value = yield node.value, scope, names, True
@@ -319,6 +329,8 @@ class Expander:
         value = yield node.argument, scope, names, True
         if node.name != "shape_of":
             return evaluate.builtin(node.name, value, self.budget)
+        if isinstance(value, (list, tuple, str)):
+            raise RuleError(f"shape_of needs a tensor, got {describe(value)}")
         self.caster.notice("shape_of", "shape_of is deprecated since NNEF 1.0.1")
         return list(self.builder.tensors[value.name].shape) if isinstance(value, Tensor) else []
 
@@ -391,7 +403,9 @@ class Expander:
         try:
             yield
         except RuleError as error:
-            raise self.failure(error, statement.target, scope, "") from None
+            position = getattr(error, "position", statement.target.position)
+            names = [identifier.name for identifier in targets(statement.target)]
+            raise self.failure(LocatedError(str(error), position), statement.value, scope, names) from None
 
     def _generic(self, declaration: Fragment, given: dict[str, Value], written: str | None) -> str | None:
         if declaration.generic is None:
@@ -434,6 +448,7 @@ class Expander:
         declaration = callee.declaration
         if scope.depth >= MAX_DEPTH:
             raise RuleError(f"fragments call each other more than {MAX_DEPTH} levels deep (a recursion without end?)")
+        self.budget.spend(CALL_COST)
         results = [result.name for result in declaration.results]
         structure: list[Names]
         if len(results) == 1:
@@ -504,11 +519,14 @@ class Expander:
         return tensors if is_array else tuple(tensors)
 
     # Errors ------------------------------------------------------------------------------------------------
-    def failure(self, error: RuleError, expression: Expression, scope: Scope, names: Names) -> ModelError:
-        """The error with its place in the file, its operation and its tensor."""
+    def failure(
+        self, error: RuleError, expression: Expression, scope: Scope, names: Names, around: Sequence[Request] = ()
+    ) -> ModelError:
+        """The error with its place in the file, its tensor, and its operation: the innermost of those around it."""
         position = getattr(error, "position", expression.position)
-        op = clip(operation(expression)) if type(expression) in NAMED else ""
-        tensor = clip(first(names)) if op else ""
+        own = [expression, *(part for part, place, *_ in reversed(around) if place.depth == scope.depth)]
+        op = next((clip(operation(part)) for part in own if type(part) in NAMED), "")
+        tensor = clip(first(names))
         message = str(error)
         while scope.builtin and scope.caller is not None:
             message = f"{op}: {message}" if op else message
@@ -557,6 +575,13 @@ def first(names: Names) -> str:
     return names
 
 
+def _named_items(node: ArrayExpression | TupleExpression, names: Names) -> Iterator[tuple[Expression, Names, bool]]:
+    """Each item, its names, and whether it is a part of what is named so: items that a left side unpacks are not."""
+    unpacked = not isinstance(names, str) and len(names) == len(node.items)
+    for number, item in enumerate(node.items):
+        yield item, names[number] if unpacked else names, not unpacked
+
+
 def result_names(names: Names, count: int, single: bool) -> list[str]:
     """One name per result of a node."""
     if isinstance(names, str):
@@ -567,7 +592,7 @@ def result_names(names: Names, count: int, single: bool) -> list[str]:
 
 
 def targets(target: Expression) -> list[Identifier]:
-    """The identifiers of a left side."""
+    """The identifiers of a left side, in order."""
     found: list[Identifier] = []
     rest = [target]
     while rest:
@@ -575,7 +600,7 @@ def targets(target: Expression) -> list[Identifier]:
         if isinstance(item, Identifier):
             found.append(item)
         elif isinstance(item, (ArrayExpression, TupleExpression)):
-            rest += item.items
+            rest += reversed(item.items)
     return found
 
 

@@ -98,12 +98,16 @@ class Introducer:
                 hint = f"; pass shapes={{'{clip(name)}': ...}} to say what 0 stands for"
                 raise RuleError(f"expected extents above 0, got shape {text(declared)}{hint}")
             return declared
-        shape = self.shapes[name]
+        try:
+            shape = tuple(self.shapes[name])
+        except TypeError:
+            message = f"expected a shape such as {tuple(declared)}, got {clip(self.shapes[name])}"
+            raise InputError(f"input '{clip(name)}': {message}") from None
         if len(shape) != len(declared):
             declaration = f"as in the declared shape {text(declared)}"
             message = f"expected {len(declared)} extents {declaration}, got {clip(list(shape))}"
             raise InputError(f"input '{clip(name)}': {message}")
-        if not all(isinstance(extent, (int, np.integer)) and extent > 0 for extent in shape):
+        if not all(isinstance(extent, (int, np.integer)) and extent is not True and extent > 0 for extent in shape):
             raise InputError(f"input '{clip(name)}': expected extents above 0, got {clip(list(shape))}")
         return [int(extent) for extent in shape]
 

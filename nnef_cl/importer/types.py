@@ -65,7 +65,7 @@ def describe(value: Value, levels: int = 4) -> str:
         return f"{inner}[]" if value else "[]"
     if isinstance(value, tuple):
         items = [describe(item, levels - 1) for item in value[:4]] if levels else []
-        return f"({','.join(items + ['...'] * (len(items) < len(value)))})"
+        return f"({', '.join(items + ['...'] * (len(items) < len(value)))})"
     return PRIMITIVES[type(value)]
 
 
