@@ -12,6 +12,7 @@ from nnef_cl import passes
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
+from nnef_cl.ir.program import Program
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose, build_plan
@@ -77,16 +78,34 @@ def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
 
 
 def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every tensor of the imported graph, by the numpy references alone."""
+    """Every tensor of a graph after any pass, by the numpy references alone (layouts do not matter to them)."""
     values = {name: constant.array for name, constant in graph.constants.items()} | inputs
     for node in graph.nodes:
-        arrays = [values[name] for name in node.inputs]
-        if node.op == "cast":
-            results = [arrays[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
+        own = [values[name] for name in node.own_inputs]
+        if node.op == "map":
+            results, operands = [], [values[name] for name in node.inputs]
+        elif node.op == "reorder":
+            results = own
+        elif node.op == "cast":
+            results = [own[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
         else:
-            results = STANDARD[node.op].evaluate(arrays, node.attrs)
+            results = STANDARD[node.op].evaluate(own, node.attrs)
+            operands = [*results, *(values[name] for name in node.inputs[len(own) :])]
+        if node.epilogue is not None:
+            results = [evaluate(node.epilogue, operands)]
         values.update(zip(node.outputs, results, strict=True))
     return values
+
+
+def evaluate(program: Program, operands: Sequence[np.ndarray]) -> np.ndarray:
+    """The program's result by the references of its steps."""
+    values = list(operands)
+    for step in program.steps:
+        if step.op == "literal":
+            values.append(np.asarray(dict(step.attrs)["value"], step.dtype.api))
+        else:
+            values += STANDARD[step.op].evaluate([values[a] for a in step.args], dict(step.attrs))
+    return values[-1]
 
 
 def nth(number: int) -> Choose:

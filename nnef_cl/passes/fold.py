@@ -11,7 +11,7 @@ from nnef_cl.ir.tensor import Constant
 from nnef_cl.ops.base import Table
 
 MAX_VOLUME = 1 << 24
-"""Elements: a larger result is cheaper to compute on the device than to keep."""
+"""Elements: larger tensors are cheaper to compute on the device than here."""
 
 
 def fold(graph: Graph, ops: Table, target: Target) -> Graph:
@@ -29,7 +29,7 @@ def fold(graph: Graph, ops: Table, target: Target) -> Graph:
 
 
 def _foldable(node: Node, graph: Graph, builder: GraphBuilder, ops: Table) -> bool:
-    small = all(graph.tensors[name].volume <= MAX_VOLUME for name in node.outputs)
+    small = all(graph.tensors[name].volume <= MAX_VOLUME for name in (*node.inputs, *node.outputs))
     return small and ops[node.op].reference is not None and all(name in builder.constants for name in node.inputs)
 
 

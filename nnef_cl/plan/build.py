@@ -22,6 +22,7 @@ from nnef_cl.plan.records import Buffer, Plan, Step, Weight
 
 MAX_ELEMENTS = 2**31 - 1
 """Kernels index with 32-bit integers."""
+TOO_MANY = f"has more than {MAX_ELEMENTS} elements"
 
 Choose = Callable[[Problem, list[Candidate]], Candidate]
 
@@ -69,7 +70,7 @@ class _Builder:
         for name in self.graph.inputs:
             spec = self.graph.tensors[name]
             if _too_large(spec):
-                raise UnsupportedError(f"input '{name}': {spec} has more than {MAX_ELEMENTS} elements")
+                raise UnsupportedError(f"input '{name}': {spec} {TOO_MANY}")
             self._allocate(name, spec, 0)
         for node in self.graph.nodes:
             self._lower(node)
@@ -123,7 +124,7 @@ class _Builder:
     def _check_size(self, node: Node, spec: TensorSpec) -> None:
         if _too_large(spec):
             raise UnsupportedError(
-                f"result {spec} has more than {MAX_ELEMENTS} elements", where=node.position or None, op=node.op,
+                f"result {spec} {TOO_MANY}", where=node.position or None, op=node.op,
                 tensor=node.name,
             )  # fmt: skip
 
@@ -165,9 +166,11 @@ class _Builder:
         constant = self.graph.constants[name]
         key = id(constant), pack
         if key not in self.weights:
+            volume = math.prod(pack.shape(constant.array.shape))
+            if volume > MAX_ELEMENTS:
+                raise UnsupportedError(f"constant '{name}': {self.graph.tensors[name]} {TOO_MANY}")
             self.weights[key] = len(self.records)
-            size = pack.item_bytes * math.prod(pack.shape(constant.array.shape))
-            self.records.append(Weight(constant, pack, size))
+            self.records.append(Weight(constant, pack, pack.item_bytes * volume))
         return self.weights[key]
 
     def _bound(self, step: Step, arguments: tuple[str | int, ...], where: dict[str, int]) -> Step:

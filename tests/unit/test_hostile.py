@@ -155,6 +155,12 @@ def test_a_constant_is_not_spread_out_in_memory(tmp_path: Path) -> None:
     check(invoke("run", path), ("graph.nnef:7", "2147483647"))
 
 
+def test_a_huge_constant_is_not_summed_up_here(tmp_path: Path) -> None:
+    lines = (X, "c = constant(shape = [50000, 50000], value = [1.0]);", "s = sum_reduce(c, axes = [0, 1]);")
+    path = folder(tmp_path / "model", body(*lines, "y = add(squeeze(s, axes = [0]), x);"), None)
+    check(invoke("run", path), ("constant 'c'", "f32[50000,50000]", "2147483647"))
+
+
 def test_results_of_more_elements_than_kernels_can_count(tmp_path: Path) -> None:
     path = folder(tmp_path / "model", body(X, "d = tile(x, repeats = [3000000000]);", "y = relu(d);"), None)
     check(invoke("run", path), ("graph.nnef:5", "tile", "3000000000"))

@@ -1,0 +1,170 @@
+"""Passes: what each of them changes, what it must leave, and that results stay what they were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nnef_cl.codegen.target import Target
+
+from nnef_cl import passes
+from nnef_cl.format.parser import parse_document
+from nnef_cl.importer import import_document
+from nnef_cl.ir.graph import Graph, Node
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.passes.fold import MAX_VOLUME
+from nnef_cl.passes.fuse import MAX_STEPS
+from tests.harness import compare, interpret
+
+OPS = STANDARD | INTERNAL
+TARGET = Target.generic(8)
+VARIABLES = {
+    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
+}  # fmt: skip
+SETUP = "\n".join(f"{name} = variable(shape = {list(shape)}, label = '{name}');" for name, shape in VARIABLES.items())
+
+
+def variable(label: str) -> np.ndarray:
+    array = np.random.default_rng(ord(label)).standard_normal(VARIABLES[label], np.float32)
+    return np.abs(array) + 0.5 if label == "s" else array
+
+
+def model(text: str, outputs: str = "y") -> Graph:
+    """x: [2, 8, 6, 6]; the variables above."""
+    source = f"version 1.0;\ngraph g( x ) -> ( {outputs} )\n{{\nx = external(shape = [2, 8, 6, 6]);\n{SETUP}\n{text}\n}}\n"
+    return import_document(parse_document(source), STANDARD, lambda label, position: variable(label))
+
+
+def after(name: str, graph: Graph) -> Graph:
+    """The graph after that pass; every pass on the way keeps the results."""
+    x = {"x": np.random.default_rng(0).standard_normal((2, 8, 6, 6), np.float32)}
+    expected = interpret(graph, x)
+    for stage, _ in passes.PIPELINE:
+        changed = passes.run(graph, OPS, TARGET, until=stage)
+        assert (changed.inputs, changed.outputs) == (graph.inputs, graph.outputs)
+        got = interpret(changed, x)
+        for output in graph.outputs:
+            compare(f"{output} after {stage}", got[output], expected[output], 2e-5)
+        if stage == name:
+            break
+    return changed
+
+
+def operations(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes]
+
+
+def only(graph: Graph, op: str) -> Node:
+    [found] = [node for node in graph.nodes if node.op == op]
+    return found
+
+
+NORMALIZED = "c = conv(x, w, b); y = batch_normalization(c, m, s, t, s, epsilon = 1e-5);"
+
+
+# fold ------------------------------------------------------------------------------------------------------
+def test_fold_computes_constants() -> None:
+    graph = after("fold", model("k = exp(b * 2.0) + m; y = x + transpose(k, axes = [0, 1]);"))
+    assert operations(graph) == ["add"]
+
+
+def test_fold_leaves_large_results_to_the_device() -> None:
+    graph = model(f"k = tile(b, repeats = [{MAX_VOLUME // 4}, 1]); s0 = sum_reduce(k, axes = [0]); y = x + s0;")
+    assert operations(passes.run(graph, OPS, TARGET, until="fold"))[:2] == ["tile", "sum_reduce"]
+
+
+# simplify --------------------------------------------------------------------------------------------------
+def test_simplify_drops_copies_and_what_nobody_reads() -> None:
+    graph = after("simplify", model("a = copy(x); unused = exp(a); d = copy(a); y = relu(d);"))
+    assert operations(graph) == ["relu"] and graph.nodes[0].inputs == ("x",)
+
+
+def test_simplify_keeps_a_copy_that_is_an_output() -> None:
+    assert operations(after("simplify", model("y = copy(x); z = copy(y);", "y, z"))).count("copy") == 2
+
+
+# scale -----------------------------------------------------------------------------------------------------
+def test_scale_folds_batch_normalization_into_the_filter() -> None:
+    assert operations(after("scale", model(NORMALIZED))) == ["conv"]
+
+
+def test_scale_folds_into_grouped_convolutions() -> None:
+    assert operations(after("scale", model(NORMALIZED.replace("conv(x, w, b", "conv(x, g, b, groups = 0")))) == ["conv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs"),
+    [
+        (NORMALIZED, "y, c"),  # the convolution's own result is wanted
+        (NORMALIZED + "z = exp(c);", "y, z"),
+        ("c = deconv(x, v, padding = [(1, 1), (1, 1)]); y = c * m;", "y"),
+        ("c = conv(x, w); y = c * 2.0 * squeeze(unsqueeze(x, axes = [0]), axes = [0]);", "y"),
+    ],
+)
+def test_scale_leaves_what_others_read(text: str, outputs: str) -> None:
+    before, graph = model(text, outputs), after("scale", model(text, outputs))
+    conv = [node for node in before.nodes if node.op in ("conv", "deconv")]
+    assert [node for node in graph.nodes if node.op in ("conv", "deconv")] == conv
+
+
+# fuse ------------------------------------------------------------------------------------------------------
+def test_fuse_joins_chains() -> None:
+    graph = after("fuse", model("a = exp(x); d = a * 2.0 + x; y = select(x > 1.0, d, x);"))
+    assert operations(graph) == ["map"] and graph.nodes[0].inputs == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("operation", "producer"),
+    [
+        ("conv", "conv(x, w, b)"), ("deconv", "deconv(x, w, b)"), ("max_pool", "max_pool(x, size = [1, 1, 3, 3])"),
+        ("conv", "conv(x, g, groups = 0)"),
+    ],
+)  # fmt: skip
+def test_fuse_hangs_epilogues_on_producers(operation: str, producer: str) -> None:
+    graph = after("fuse", model(f"c = {producer}; d = relu(c); y = (d + x) * 0.5;"))
+    node = only(graph, operation)
+    assert operations(graph) == [operation] and node.epilogue is not None
+    assert node.inputs[len(node.own_inputs) :] == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs"),
+    [
+        ("c = conv(x, w); y = relu(c);", "c, y"),
+        ("c = conv(x, w); y = relu(c); z = sum_reduce(c, axes = [1]);", "y, z"),
+        ("c = sum_reduce(x, axes = [1]); y = c + x;", "y"),  # the epilogue is larger than the result
+    ],
+)
+def test_fuse_leaves_what_others_read(text: str, outputs: str) -> None:
+    graph = after("fuse", model(text, outputs))
+    assert all(node.epilogue is None for node in graph.nodes if node.op != "map") and "map" in operations(graph)
+
+
+def test_fuse_limits_the_length_of_a_program() -> None:
+    lines = ["a0 = x;"] + [f"a{k + 1} = sin(a{k});" for k in range(3 * MAX_STEPS)] + [f"y = relu(a{3 * MAX_STEPS});"]
+    graph = after("fuse", model("\n".join(lines)))
+    lengths = [len(node.epilogue.steps) for node in graph.nodes if node.epilogue]
+    assert len(lengths) >= 3 and max(lengths) <= MAX_STEPS
+
+
+# layout ----------------------------------------------------------------------------------------------------
+def test_layout_keeps_blocks_between_convolutions() -> None:
+    graph = after("layout", model("c = conv(x, w); p = max_pool(c, size = [1, 1, 2, 2]); y = conv(relu(p), v);"))
+    assert operations(graph) == ["conv", "max_pool", "conv", "reorder"]
+    assert [graph.tensors[node.outputs[0]].layout.block for node in graph.nodes] == [8, 8, 8, 1]
+
+
+def test_layout_goes_plain_where_the_operation_asks() -> None:
+    graph = after("layout", model("c = conv(x, w); y = transpose(c, axes = [0, 2, 3, 1]);"))
+    assert operations(graph) == ["conv", "reorder", "transpose"]
+
+
+def test_layout_needs_vectors() -> None:
+    graph = model("y = conv(x, w);")
+    assert operations(passes.run(graph, OPS, replace(TARGET, vector_width=1))) == ["conv"]
+
+
+def test_outputs_and_inputs_are_plain() -> None:
+    graph = after("layout", model("y = conv(x, w); z = relu(y);", "y, z"))
+    assert all(graph.tensors[name].layout.block == 1 for name in (*graph.inputs, *graph.outputs))

@@ -1,0 +1,110 @@
+"""Plans: slots are never overwritten while needed, aliases, shared weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from nnef_cl.codegen.target import Target
+
+from benchmarks import zoo
+from nnef_cl import passes
+from nnef_cl.format.parser import parse_document
+from nnef_cl.importer import import_document, import_model
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.plan.build import build_plan
+from nnef_cl.plan.records import Buffer, Plan
+from tests.cases import FAMILIES, cases_of
+from tests.harness import family_graph
+
+OPS = STANDARD | INTERNAL
+TARGET = Target.generic(8)
+
+
+def plan_of(graph: Graph) -> Plan:
+    return build_plan(passes.run(graph, OPS, TARGET), OPS, TARGET)
+
+
+def model(text: str, outputs: str = "y") -> Plan:
+    source = f"version 1.0;\ngraph g( x ) -> ( {outputs} )\n{{\nx = external(shape = [4, 6]);\n{text}\n}}\n"
+    arrays = {"w": np.arange(36, dtype=np.float32).reshape(6, 6)}
+    return plan_of(import_document(parse_document(source), STANDARD, lambda label, position: arrays[label]))
+
+
+def operands(plan: Plan) -> list[tuple[tuple[Buffer, ...], Buffer]]:
+    """Per step the buffers it reads, and the one it writes (a kernel's last argument)."""
+    return [(step.arguments[:-1], step.arguments[-1]) for step in plan.steps]
+
+
+def check_no_hazards(plan: Plan) -> None:
+    """No step writes what it reads, a weight, or (but for the inputs) reads what nothing has written."""
+    written = {buffer for buffer, _ in plan.inputs.values()}
+    for reads, result in operands(plan):
+        assert result.kind == "slot" and result not in reads
+        assert all(buffer.kind == "weight" or buffer in written for buffer in reads)
+        written.add(result)
+    outputs = [buffer for buffer, _ in plan.outputs.values()]
+    assert all(buffer.kind == "weight" or buffer in written for buffer in outputs)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cases_have_no_hazards(family: str) -> None:
+    check_no_hazards(plan_of(family_graph(cases_of(family))[0]))
+
+
+@cache
+def network(name: str, folder: str) -> Plan:
+    return plan_of(import_model(zoo.build(name, folder, size=64, width=0.25).nnef))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "googlenet", "unet"])
+def test_networks_have_no_hazards(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    plan = network(name, str(tmp_path_factory.mktemp(name)))
+    check_no_hazards(plan)
+    assert len(plan.slots) < len(plan.steps) / 2, "slots are not shared"
+
+
+def test_a_slot_lives_until_its_last_reader() -> None:
+    plan = model("a = softmax(x); b = softmax(a); c = softmax(b); d = softmax(c); y = add(d, a);")
+    last_read = max(k for k, (reads, _) in enumerate(operands(plan)) if plan.steps[0].arguments[-1] in reads)
+    first = plan.steps[0].arguments[-1]
+    assert last_read == len(plan.steps) - 1
+    assert all(result != first for _, result in operands(plan)[1:last_read])
+
+
+def test_reshapes_share_their_operand() -> None:
+    plan = model("a = reshape(x, shape = [24]); b = reshape(a, shape = [2, 12]); y = softmax(b, axes = [1]);")
+    assert len(plan.steps) == 1 and plan.steps[0].arguments[0] == plan.inputs["x"][0]
+
+
+def test_an_input_under_another_name_is_an_output() -> None:
+    plan = model("y = reshape(x, shape = [24]); z = softmax(x);", "y, z")
+    assert plan.outputs["y"][0] == plan.inputs["x"][0] and plan.outputs["y"][1].shape == (24,)
+    assert plan.outputs["z"][0] != plan.inputs["x"][0]
+
+
+def test_outputs_outlive_later_steps() -> None:
+    plan = model("y = softmax(x); a = softmax(y); b = softmax(a); c = softmax(b); z = softmax(c);", "y, z")
+    y = plan.outputs["y"][0]
+    assert [result for _, result in operands(plan)].count(y) == 1
+
+
+def test_constants_packed_alike_share_a_buffer() -> None:
+    text = "w = variable(shape = [6, 6], label = 'w'); y = matmul(matmul(x, w), w);"
+    plan = model(text)
+    assert len(plan.weights) == 1 and len(plan.steps) == 2
+    assert plan.bytes == sum(plan.slots) + plan.weights[0].bytes
+
+
+def test_an_output_that_is_a_constant() -> None:
+    plan = model("w = variable(shape = [6, 6], label = 'w'); y = softmax(x);", "y, w")
+    buffer, spec = plan.outputs["w"]
+    assert buffer.kind == "weight" and spec.shape == (6, 6) and plan.weights[buffer.index].bytes == 144
+
+
+def test_plans_print_a_line_for_each_launch() -> None:
+    plan = model("a = softmax(x); y = sum_reduce(a, axes = [0]);")
+    lines = str(plan).splitlines()
+    assert len(lines) == 1 + len(plan.steps) and "softmax" in lines[1] and "sum_reduce" in lines[2]
