@@ -381,7 +381,7 @@ class Expander:
     ) -> Steps:
         """Checks the values and adds a node, or expands the body."""
         declaration = callee.declaration
-        generic = self._generic(declaration, given, generic)
+        generic = self._generic(declaration, given, generic, node)
         values = self._fitted(declaration, given, generic, node)
         if callee.body is None:
             if callee.op is None:
@@ -407,7 +407,10 @@ class Expander:
             names = [identifier.name for identifier in targets(statement.target)]
             raise self.failure(LocatedError(str(error), position), statement.value, scope, names) from None
 
-    def _generic(self, declaration: Fragment, given: dict[str, Value], written: str | None) -> str | None:
+    def _generic(
+        self, declaration: Fragment, given: dict[str, Value], written: str | None, node: Expression
+    ) -> str | None:
+        """What '?' stands for: what is written, else the declaration's default, else what the arguments show."""
         if declaration.generic is None:
             return None
         if written is not None:
@@ -418,6 +421,7 @@ class Expander:
             bound = [(p, given[p.name]) for p in declaration.parameters if p.name in given]
             generic = deduce(bound, self.dialect.integers_as_scalars)
         if not generic:
+            self._fitted(declaration, given, None, node)  # arguments of another structure show nothing
             name = clip(declaration.name)
             raise RuleError(f"the type cannot be deduced from the arguments: write {name}<scalar>(...)")
         return generic
@@ -529,7 +533,8 @@ class Expander:
         tensor = clip(first(names))
         message = str(error)
         while scope.builtin and scope.caller is not None:
-            message = f"{op}: {message}" if op else message
+            # A recursion is named once.
+            message = f"{op}: {message}" if op and op != scope.fragment else message
             op, position, tensor = clip(scope.fragment), scope.position, clip(scope.prefix)
             scope = scope.caller
         for _ in range(3):
