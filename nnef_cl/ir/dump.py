@@ -45,7 +45,7 @@ def _content(graph: Graph, name: str) -> str:
 
 def _rows(graph: Graph, node: Node) -> Iterable[tuple[str, str, str]]:
     """The node with its first output, then further outputs and the steps of its epilogue."""
-    attrs = [f"{name} = {_plain(value)}" for name, value in node.attrs.items()]
+    attrs = [f"{n} = {repr(v) if isinstance(v, str) else _plain(v)}" for n, v in node.attrs.items()]
     place = f"  # {node.position}" if node.position else ""
     text = f"= {node.op}({', '.join([*node.inputs, *attrs])}){place}"
     for number, name in enumerate(node.outputs):

@@ -67,7 +67,7 @@ class _Check:
             self._produced(f"{what} with output '{name}'", name)
 
     def _epilogue(self, node: Node, what: str) -> None:
-        """One output, operands that exist, and steps that use values already there."""
+        """One output, operands that exist, steps that use values already there, and a result of the output's type."""
         program = node.epilogue
         if program is None:
             return
@@ -77,3 +77,7 @@ class _Check:
         for number, step in enumerate(program.steps, program.arity):
             ordered = all(0 <= operand < number for operand in step.args)
             self._require(ordered, f"{what} whose epilogue uses a value before v{number} is there: {step.args}")
+        spec = self.graph.tensors.get(node.outputs[0])
+        if program.steps and spec is not None:
+            dtype = program.steps[-1].dtype
+            self._require(dtype == spec.dtype, f"{what} whose epilogue makes {dtype} for {spec}")
