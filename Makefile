@@ -29,11 +29,11 @@ test: $(VENV)/.stamp-test
 test-all: $(VENV)/.stamp-test
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
-# mypy cannot follow the package-dir mapping of an editable install, so it looks at the wheel as users get it,
-# from a folder where the sources cannot be found first. A left-over build/ would put deleted files into the wheel.
 oclgrind: $(VENV)/.stamp-oclgrind
 	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) tests/device/test_operations.py $(PYTEST_ARGS)
 
+# mypy cannot follow the package-dir mapping of an editable install, so it looks at the wheel as users get it,
+# from a folder where the sources cannot be found first. A left-over build/ would put deleted files into the wheel.
 check: $(CHECK)/.stamp-tools
 	$(CHECK)/bin/ruff check .
 	@rm -rf build $(CHECK)/wheel

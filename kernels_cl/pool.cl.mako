@@ -28,7 +28,9 @@ ${grid.split(p.axes, p.counts)}\
 % else:
             ${p.combine(p.x.load(p.index))}
 % endif
+% if p.windowed:
         ${"}" * len(p.windowed)}
+% endif
 % for line in p.finish:
         ${line}
 % endfor

@@ -17,7 +17,8 @@ class ModelError(Error):
     def __init__(self, message: str, *, where: object = None, op: str = "", tensor: str = "") -> None:
         self.message, self.where, self.op, self.tensor = message, where, op, tensor
         subject = " ".join(part for part in (op, f"'{tensor}'" if tensor else "") if part)
-        prefix = "".join(f"{part}: " for part in (str(where) if where is not None else "", subject) if part)
+        place = "" if where is None else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(where))
+        prefix = "".join(f"{part}: " for part in (place, subject) if part)
         super().__init__(prefix + message)
 
 

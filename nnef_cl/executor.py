@@ -25,7 +25,8 @@ class Executable:
         self._progress = progress or (lambda stage, done, total: None)
         self._buffers: dict[Buffer, Any] = {}
         largest = max([*plan.slots, *(w.bytes for w in plan.weights)], default=0)
-        device.check_budget(plan.bytes, largest)
+        staging = max((w.bytes for w in plan.weights), default=0)
+        device.check_budget(plan.bytes, largest, staging)
 
     def compile(self) -> None:
         """Renders and builds the plan's kernels."""

@@ -41,7 +41,7 @@ def load(
     """
     timings: dict[str, float] = {}
     started = time.perf_counter()
-    graph = import_model(Path(path), shapes=None if shapes is None else {n: tuple(s) for n, s in shapes.items()})
+    graph = import_model(Path(path), shapes=_shapes(shapes))
     timings["read"] = time.perf_counter() - started
     opened = open_device(device, rules=rules, profiling=profile)
     return Session(graph, opened, STANDARD | INTERNAL, keep=keep, timings=timings, progress=progress)
@@ -107,7 +107,7 @@ class Session:
 
         Arrays have the API types float32, int64 and bool, or cast to them by numpy's 'same_kind' rule.
         """
-        arrays = self._checked(inputs or {})
+        arrays = self._checked({} if inputs is None else inputs)
         with self._lock:
             self._check_usable()
             outputs = self._executable.run(arrays)
@@ -157,6 +157,8 @@ class Session:
 
     def _checked(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         self._check_usable()
+        if not isinstance(inputs, Mapping):
+            raise InputError(f"expected arrays by input name ({', '.join(self.inputs)}), got {type(inputs).__name__}")
         for name in inputs:
             if name not in self.inputs:
                 close = difflib.get_close_matches(str(name), self.inputs, 1)
@@ -168,18 +170,27 @@ class Session:
         return {name: _as_stored(name, inputs[name], spec) for name, spec in self.inputs.items()}
 
 
+def _shapes(shapes: Mapping[str, Iterable[int]] | None) -> dict[str, tuple[int, ...]] | None:
+    """The extents as tuples. Raises InputError; the importer judges the values."""
+    try:
+        return None if shapes is None else {name: tuple(extents) for name, extents in shapes.items()}
+    except (AttributeError, TypeError):
+        raise InputError(f"shapes: expected extents by input name, such as {{'x': (1, 3)}}, got {shapes!r}") from None
+
+
 def _as_stored(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
     """The array in the storage type, C-contiguous, checked against the input's spec."""
     try:
         array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, another library's refusal
         raise InputError(f"input '{name}': not an array: {error}") from None
     if array.shape != spec.shape:
         raise InputError(f"input '{name}': expected shape {list(spec.shape)}, got {list(array.shape)}")
     api = np.dtype(spec.dtype.api)
     if not np.can_cast(array.dtype, api, "same_kind"):
         raise InputError(f"input '{name}': expected {api.name} ({spec.dtype.kind}), got {array.dtype.name}")
-    stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)
+    with np.errstate(over="ignore"):  # beyond float32 is infinity
+        stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)
     return np.ascontiguousarray(stored).reshape(spec.shape)
 
 

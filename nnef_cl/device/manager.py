@@ -119,8 +119,10 @@ class Device:
         with self.translated("waiting for the device"):
             self.queue.finish()
 
-    def check_budget(self, need: int, largest: int = 0) -> None:
+    def check_budget(self, need: int, largest: int = 0, staging: int = 0) -> None:
         """OutOfMemoryError unless `need` more bytes fit, the largest buffer of them being `largest` bytes.
+
+        staging: bytes of the host's memory that filling the buffers takes for a while.
 
         Needed because CPU runtimes promise any amount and the process dies when it touches the memory.
         """
@@ -132,7 +134,7 @@ class Device:
             )
         left = self.target.global_memory - self.allocated if self.target.global_memory else None
         host = available_host_memory() if self.target.unified_memory or self.info.type == "cpu" else None
-        known = [amount for amount in (left, host) if amount is not None]
+        known = [amount for amount in (left, host - staging if host is not None else None) if amount is not None]
         if known and need > min(known):
             raise OutOfMemoryError(
                 f"{self.name}: {_size(need)} of memory needed; {_size(max(0, min(known)))} free of "

@@ -31,7 +31,7 @@ GRAPH = "graph.nnef"
 MAX_TEXT = 256 << 20
 """Bytes of graph.nnef or graph.quant that are read at most."""
 
-UNSUSPECTED_BYTES, UNSUSPECTED_RATIO = 1 << 30, 64
+UNSUSPECTED_BYTES, UNSUSPECTED_RATIO = 1 << 28, 64
 """A compressed archive that expands to more than both of these, in bytes and in sizes of its own, is refused."""
 
 _PIECE = 1 << 20

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnef_cl.codegen.kernel import Candidate, Input, Operand, Output, Pack, Packed, Scratch
 from nnef_cl.codegen.target import Target
-from nnef_cl.errors import UnsupportedError
+from nnef_cl.errors import ModelError, RuleError, UnsupportedError
 from nnef_cl.ir.dtype import DType
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.layout import Layout, Shape
@@ -23,6 +23,8 @@ from nnef_cl.plan.records import Buffer, Plan, Step, Weight
 MAX_ELEMENTS = 2**31 - 1
 """Kernels index with 32-bit integers."""
 TOO_MANY = f"has more than {MAX_ELEMENTS} elements"
+MAX_REPEATED = 1 << 26
+"""Elements of a constant that repeats fewer values: a line of text must not cost gigabytes."""
 
 Choose = Callable[[Problem, list[Candidate]], Candidate]
 
@@ -64,6 +66,7 @@ class _Builder:
         self.weights: dict[tuple[int, Pack], int] = {}
         self.constant_alias: dict[str, int] = {}
         self.records: list[Weight] = []
+        self.position = ""
         self.draft: list[tuple[Step, tuple[str | int, ...]]] = []
 
     def build(self) -> Plan:
@@ -86,13 +89,18 @@ class _Builder:
         return Plan(self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs)
 
     def _lower(self, node: Node) -> None:
+        self.position = node.position
         problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
         lower = self.ops[node.op].lower
         if lower is None:
             raise UnsupportedError("has no kernels yet", where=node.position or None, op=node.op, tensor=node.name)
         for name in node.outputs:
             self._check_size(node, self.graph.tensors[name])
-        candidate = self.choose(problem, lower(problem, self.target))
+        try:
+            candidates = lower(problem, self.target)
+        except RuleError as error:
+            raise ModelError(str(error), where=node.position or None, op=node.op, tensor=node.name) from error
+        candidate = self.choose(problem, candidates)
         if not candidate.launches:
             self._alias(node)
             return
@@ -168,10 +176,18 @@ class _Builder:
         if key not in self.weights:
             volume = math.prod(pack.shape(constant.array.shape))
             if volume > MAX_ELEMENTS:
-                raise UnsupportedError(f"constant '{name}': {self.graph.tensors[name]} {TOO_MANY}")
+                raise self._refused(name, TOO_MANY)
+            if volume > MAX_REPEATED and 0 in constant.array.strides:
+                raise self._refused(name, f"repeats its values into more than {MAX_REPEATED} elements")
             self.weights[key] = len(self.records)
             self.records.append(Weight(constant, pack, pack.item_bytes * volume))
         return self.weights[key]
+
+    def _refused(self, name: str, why: str) -> UnsupportedError:
+        """For a constant; the place is that of the node which reads it."""
+        return UnsupportedError(
+            f"{self.graph.tensors[name]} {why}", where=self.position or None, op="constant", tensor=name
+        )
 
     def _bound(self, step: Step, arguments: tuple[str | int, ...], where: dict[str, int]) -> Step:
         buffers = tuple(

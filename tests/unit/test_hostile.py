@@ -215,7 +215,7 @@ ARCHIVES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "outside": (lambda p: archive(p / "m.tgz", member("graph.nnef", TEXT), member("../w.dat", DATA)), ("outside",)),
     "absolute": (lambda p: archive(p / "m.tar", member("graph.nnef", TEXT), member("/w.dat", DATA)), ("m.tar",)),
     "no graph": (lambda p: archive(p / "m.tgz", member("w.dat", DATA)), ("graph.nnef",)),
-    "bomb": (lambda p: archive(p / "m.tgz", member("graph.nnef", bytes(300 << 20))), ("graph.nnef", "at most")),
+    "bomb": (lambda p: archive(p / "m.tgz", member("graph.nnef", TEXT), member("w.dat", bytes(300 << 20))), ("m.tgz", "expands")),
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ops import INTERNAL, STANDARD
-from nnef_cl.passes.fold import MAX_VOLUME
+from nnef_cl.passes.fold import MAX_FLOPS, MAX_VOLUME
 from nnef_cl.passes.fuse import MAX_STEPS
 from tests.harness import compare, interpret
 
@@ -72,6 +72,24 @@ def test_fold_computes_constants() -> None:
 def test_fold_leaves_large_results_to_the_device() -> None:
     graph = model(f"k = tile(b, repeats = [{MAX_VOLUME // 4}, 1]); s0 = sum_reduce(k, axes = [0]); y = x + s0;")
     assert operations(passes.run(graph, OPS, TARGET, until="fold"))[:2] == ["tile", "sum_reduce"]
+
+
+def test_fold_leaves_long_computations_to_the_device() -> None:
+    graph = model("k = constant(shape = [2048, 2048], value = [0.5]); y = x + sum_reduce(matmul(k, k), axes = [0, 1]);")
+    assert MAX_FLOPS < 2 * 2048**3
+    assert "matmul" in operations(passes.run(graph, OPS, TARGET, until="fold"))
+
+
+def test_fold_does_not_spread_what_repeats() -> None:
+    text = f"k = constant(shape = [2, 8, {MAX_VOLUME}], value = [0.5]); j = exp(k); y = x + sum_reduce(j, axes = [2]);"
+    folded = passes.run(model(text), OPS, TARGET, until="fold")
+    assert set(folded.constants["j"].array.strides) == {0}
+
+
+def test_fold_reads_repeated_operands_without_repetition() -> None:
+    graph = after("fold", model("k = constant(shape = [2, 8, 6, 6], value = [0.5]); y = x + k;"))
+    [operand] = [name for name in only(graph, "add").inputs if name != "x"]
+    assert graph.tensors[operand].shape == (1, 1, 1, 1)
 
 
 # simplify --------------------------------------------------------------------------------------------------
