@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.render import render_program
 from nnef_cl.device.manager import Device
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.plan.records import Buffer, Plan
 
 Progress = Callable[[str, int, int], None]
-PROGRAM_KERNELS = 64
-"""Kernels of one program: a build costs about 0.1 s whatever its size, and progress is shown between builds."""
+PROGRAM_KERNELS = 16
+"""Kernels of one program: a build costs about 0.1 s whatever its size, but several are built at once."""
 
 
 class Executable:
@@ -24,19 +27,24 @@ class Executable:
         self.plan, self.device = plan, device
         self._progress = progress or (lambda stage, done, total: None)
         self._buffers: dict[Buffer, Any] = {}
+        self._launched = False
         largest = max([*plan.slots, *(w.bytes for w in plan.weights)], default=0)
         staging = max((w.bytes for w in plan.weights), default=0)
         device.check_budget(plan.bytes, largest, staging)
 
     def compile(self) -> None:
-        """Renders and builds the plan's kernels."""
+        """Renders and builds the plan's kernels, as several programs at once where there are many."""
         kernels = self.plan.kernels
+        parts = programs_of(kernels)
         self._functions: dict[Any, Any] = {}
-        for start in range(0, len(kernels), PROGRAM_KERNELS):
-            self._progress("compile", start, len(kernels))
-            some = kernels[start : start + PROGRAM_KERNELS]
-            self._functions |= dict.fromkeys(some, self.device.build(render_program(some)))
-        self._progress("compile", len(kernels), len(kernels))
+        self._progress("compile", 0, len(kernels))
+        with ThreadPoolExecutor(max(1, min(len(parts), os.cpu_count() or 1))) as pool:
+            for some, program in zip(parts, pool.map(self._build, parts), strict=True):
+                self._functions |= dict.fromkeys(some, program)
+                self._progress("compile", len(self._functions), len(kernels))
+
+    def _build(self, kernels: Sequence[Kernel]) -> Any:
+        return self.device.build(render_program(kernels), note=self.plan.name)
 
     def upload(self) -> None:
         """Packs and copies the weights, makes the slots, binds every kernel's arguments."""
@@ -63,6 +71,10 @@ class Executable:
         for name, array in inputs.items():
             self.device.write(self._buffers[self.plan.inputs[name][0]], array)
         self.enqueue()
+        if not self._launched:
+            self.device.finish()
+            self.device.programs.keep_launched()
+            self._launched = True
         return {name: self._read(*place) for name, place in self.plan.outputs.items()}
 
     def enqueue(self) -> list[Any]:
@@ -92,3 +104,9 @@ class Executable:
         for buffer in self._buffers.values():
             self.device.release(buffer)
         self._buffers = {}
+
+
+def programs_of(kernels: Sequence[Kernel]) -> list[Sequence[Kernel]]:
+    """The kernels dealt out to programs of about PROGRAM_KERNELS, so that neighbours, which are alike, take turns."""
+    count = max(1, round(len(kernels) / PROGRAM_KERNELS))
+    return [kernels[start::count] for start in range(count)]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from nnef_cl import passes
-from nnef_cl.device.config import Rules
+from nnef_cl.device.environment import request_threads
 from nnef_cl.device.manager import Device, open_device
+from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, InputError
 from nnef_cl.executor import Executable, Progress
 from nnef_cl.importer import import_model
@@ -30,15 +31,17 @@ from nnef_cl.plan.records import Plan
 
 def load(
     path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
-    keep: Iterable[str] | str = (), profile: bool = False, rules: Rules | None = None,
+    keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
-    device: selector ('auto', 'gpu', 'cpu:1', '0:1', part of a name); None: NNEF_CL_DEVICE, else 'auto'. shapes: other
-    extents for the inputs. keep: intermediate tensors that `run` returns too, or 'all'. profile: count device
-    time. progress: called with (stage, done, total). Raises Error.
+    device: selector ('auto', 'gpu', 'cpu:1', '0:1', part of a name, several with commas); None: NNEF_CL_DEVICE, else
+    'auto'. shapes: other extents for the inputs. keep: intermediate tensors that `run` returns too, or 'all'.
+    profile: count device time. threads: of a CPU device; can be set only before the first use of OpenCL in a process.
+    rules: instead of devices.yaml. progress: called with (stage, done, total). Raises Error.
     """
+    request_threads(threads)
     timings: dict[str, float] = {}
     started = time.perf_counter()
     graph = import_model(Path(path), shapes=_shapes(shapes))

@@ -82,9 +82,11 @@ def _target(selector: str | None) -> Target:
 
     if selector is None:
         return Target.generic()
-    from nnef_cl.device import discover, make_target, select
+    from nnef_cl.device import choose_device
+    from nnef_cl.device.config import active_rules
+    from nnef_cl.device.manager import target_of
 
-    return make_target(select(discover(), selector).device.info)
+    return target_of(choose_device(selector), active_rules())
 
 
 def write_kernels(folder: Path, plan: Plan) -> None:

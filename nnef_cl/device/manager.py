@@ -5,17 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnef_cl.codegen.target import Target
-from nnef_cl.device.config import Rules, make_target
-from nnef_cl.device.discovery import DeviceInfo, check_process, discover, opencl
+from nnef_cl.device import environment
+from nnef_cl.device.cache import default_cache
+from nnef_cl.device.config import active_rules
+from nnef_cl.device.discovery import Discovery, find_devices
+from nnef_cl.device.facts import DeviceInfo
+from nnef_cl.device.opencl import check_process, opencl
+from nnef_cl.device.programs import BuildError, Programs
+from nnef_cl.device.rules import Rules
 from nnef_cl.device.selectors import Choice, describe, select
+from nnef_cl.device.targets import make_target
+from nnef_cl.device.trust import Trust
 from nnef_cl.errors import DeviceError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -33,7 +42,7 @@ class Device:
     queue: pyopencl's, the queue executing in order. Every method raises DeviceError in a forked child.
     """
 
-    def __init__(self, choice: Choice, target: Target, profiling: bool = False) -> None:
+    def __init__(self, choice: Choice, target: Target, rules: Rules, profiling: bool = False) -> None:
         """Opens it; DeviceError where the driver refuses."""
         cl = opencl()
         self.info: DeviceInfo = choice.device.info
@@ -50,6 +59,8 @@ class Device:
             self.queue: CommandQueue = cl.CommandQueue(self.context, self._handle, properties=properties)
         except cl.Error as error:
             raise DeviceError(_cannot_open(self.info, error)) from error
+        kind = rules.program_cache(self.info)
+        self.programs = Programs(self.context, self._handle, self.info, default_cache(), kind)
 
     @property
     def name(self) -> str:
@@ -61,23 +72,15 @@ class Device:
         """Bytes in buffers now."""
         return self._allocated
 
-    def build(self, source: str, options: Sequence[str] | None = None) -> Program:
-        """Source text -> built program. options: the target's where None. DeviceError has the log's start"""
-        cl = opencl()
-        from pyopencl import _cl  # noqa: PLC0415
-
-        # pyopencl's Program class would add include paths, which break where they hold a space, and a disk
-        # cache whose faults reach the user.
+    def build(self, source: str, options: Sequence[str] | None = None, note: str = "") -> Program:
+        """Source text -> built program, from the cache where it is there. options: the target's where None; note: what
+        the cache says about it. DeviceError has the log's start."""
         flags = " ".join(self.target.build_options if options is None else options)
+        check_process()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", cl.CompilerWarning)
-                program = _cl._Program(self.context, source)
-                program.build(flags.encode(), [self._handle])
-        except cl.Error as error:
+            return self.programs.build(source, flags, note)
+        except (BuildError, opencl().Error) as error:
             raise DeviceError(f"{self.name}: a kernel does not build: {_shortened(str(error))}") from error
-        built: Program = cl.Program(program)
-        return built
 
     def buffer(self, nbytes: int) -> Buffer:
         """A buffer of nbytes (one byte for 0: OpenCL has no empty ones), undefined content. Give it back with
@@ -164,23 +167,66 @@ _open: dict[tuple[int, bool, Target], Device] = {}
 _open_lock = threading.Lock()
 
 
+def discover(likely: str | None = None) -> Discovery:
+    """Every device of this machine whose runtime does not break the process; notes tell of the others. likely: the
+    selector that will be used, for which a trial may be saved."""
+    rules = active_rules()
+    environment.request_threads(rules.threads if environment.threads() is None else None)
+    variables = rules.runtimes.threads, rules.runtimes.cache_folder
+    environment.prepare(*([one.variable for one in some] for some in variables), cache=default_cache())
+    check_process()
+    broken = trust().broken_libraries(likely)
+    found = find_devices(broken)
+    return replace(found, notes=(*found.notes, *(f"{name} is left out: {why}" for name, why in broken.items())))
+
+
+@lru_cache(maxsize=1)
+def trust() -> Trust:
+    """This process's verdicts about runtimes and devices."""
+    return Trust(default_cache())
+
+
+def choose_device(selector: str | None = None, *, rules: Rules | None = None) -> Choice:
+    """Finds the devices and chooses one (see `select` for selectors); a device that does not compute rightly is not
+    chosen."""
+    rules = active_rules() if rules is None else rules
+    return select(discover(selector), selector, rules, lambda info: problem_of(info, rules))
+
+
+def problem_of(info: DeviceInfo, rules: Rules) -> str:
+    """Why a device cannot be used: a rule's reason or its verdict; '' where nothing is known against it."""
+    known = rules.broken_because(info)
+    if known:
+        return known
+    problem = trust().verdict(info).problem
+    return problem and problem + _hint(info)
+
+
 def open_device(selector: str | None = None, *, rules: Rules | None = None, profiling: bool = False) -> Device:
-    """Finds, chooses and opens a device (see `select` for selectors). Opening is costly, so a process opens a
-    device once per setting of `profiling`, and callers share it."""
-    return open_chosen(select(discover(), selector, rules), rules=rules, profiling=profiling)
+    """Chooses and opens a device. Opening is costly, so a process opens a device once per setting of `profiling`, and
+    callers share it."""
+    return open_chosen(choose_device(selector, rules=rules), rules=rules, profiling=profiling)
 
 
 def open_chosen(choice: Choice, *, rules: Rules | None = None, profiling: bool = False) -> Device:
     """Opens the device of a choice made before, or returns it where it is open already."""
     check_process()
-    target = make_target(choice.device.info, rules)
+    rules = active_rules() if rules is None else rules
+    target = target_of(choice, rules)
     key = (choice.device.handle.int_ptr, profiling, target)
     with _open_lock:
         if key not in _open:
-            _open[key] = Device(choice, target, profiling)
+            _open[key] = Device(choice, target, rules, profiling)
         device = _open[key]
         device.reason = choice.reason
         return device
+
+
+def target_of(choice: Choice, rules: Rules) -> Target:
+    """What generated code may know about the chosen device."""
+    info = choice.device.info
+    tried = trust().capabilities(info) if info.type != "cpu" else None  # CPUs are programmed by their facts alone
+    return make_target(info, rules, tried, choice.name, environment.threads())
 
 
 def available_host_memory() -> int | None:
@@ -209,13 +255,17 @@ def _cgroup_limit() -> int | None:
 
 
 def _cannot_open(info: DeviceInfo, error: Exception) -> str:
-    message = f"{describe(info)}: cannot be opened: {error}"
-    if " " in info.library:
-        message += (
-            f"; this runtime cannot work from a path with a space ({Path(info.library).parent}): "
-            "put the Python environment into a folder without one"
-        )
-    return message
+    return f"{describe(info)}: cannot be opened: {error}{_hint(info)}"
+
+
+def _hint(info: DeviceInfo) -> str:
+    """The end of a message about a device that does not work, where the cause is known."""
+    if " " not in info.library:
+        return ""
+    return (
+        f"; this runtime cannot work from a path with a space ({Path(info.library).parent}): "
+        "put the Python environment into a folder without one"
+    )
 
 
 def _shortened(text: str) -> str:

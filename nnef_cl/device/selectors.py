@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from nnef_cl.device.config import Rules, packaged_rules
-from nnef_cl.device.discovery import DeviceInfo, Discovery, FoundDevice
+from nnef_cl.device.config import packaged_rules
+from nnef_cl.device.discovery import Discovery, FoundDevice
+from nnef_cl.device.facts import DeviceInfo
+from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError
 
 ENVIRONMENT = "NNEF_CL_DEVICE"
@@ -17,43 +20,102 @@ WORDS = {"gpu": "GPU", "accelerator": "accelerator", "cpu": "CPU runtime", "cust
 """Selector words that name a type, and how people call it."""
 
 
+Judge = Callable[[DeviceInfo], str]
+"""Says why a device cannot be used, or ''."""
+
+
 @dataclass(frozen=True)
 class Choice:
-    """reason: a phrase for people that continues "chosen because it is ..." or stands alone."""
+    """reason: a phrase for people that continues "chosen because it is ..." or stands alone.
+
+    name: the user's name of the device where it was selected by that.
+    """
 
     device: FoundDevice
     reason: str
+    name: str = ""
 
 
-def select(discovery: Discovery, selector: str | None = None, rules: Rules | None = None) -> Choice:
+class _Unfit(Exception):
+    """No usable device for one of several selectors: the next one gets its turn."""
+
+
+def trust_all(info: DeviceInfo) -> str:
+    """The judge that knows no problem."""
+    return ""
+
+
+def select(
+    discovery: Discovery, selector: str | None = None, rules: Rules | None = None, judge: Judge = trust_all
+) -> Choice:
     """The device a selector names; None takes NNEF_CL_DEVICE, or 'auto' where that is not set.
 
-    'auto'; 'gpu', 'gpu:1' (likewise accelerator, cpu, custom): the types in order of preference; '0:1':
-    platform:device; other text: part of vendor, name, platform or platform version, in any case.
+    'auto'; a name from devices.yaml; 'gpu', 'gpu:1' (likewise accelerator, cpu, custom): the types in order of
+    preference; '0:1': platform:device; other text: part of vendor, name, platform or platform version, in any case.
+    Several with commas are tried in order. judge: why a device cannot be used; asked only about those in question.
     DeviceError, with the candidates, where none or several fit.
     """
     rules = packaged_rules() if rules is None else rules
     origin = "selector"
     if selector is None:
         selector, origin = os.environ.get(ENVIRONMENT) or AUTO, ENVIRONMENT
-    text = selector.strip().lower()
     if not discovery.devices:
         raise DeviceError(_no_device(discovery))
-    if text in ("", AUTO):
-        return _automatic(discovery, rules)
+    problems: list[str] = []
+    for part in [one.strip() for one in selector.split(",") if one.strip()] or [AUTO]:
+        try:
+            choice = _select_one(discovery, part, origin, rules, judge)
+        except _Unfit as unfit:
+            problems.append(str(unfit))
+            continue
+        return replace(choice, reason="; ".join([*problems, choice.reason]))
+    raise DeviceError("; ".join(problems) + "; there are:\n" + listing(discovery, list(discovery.devices), rules))
+
+
+def _select_one(discovery: Discovery, selector: str, origin: str, rules: Rules, judge: Judge) -> Choice:
+    text = selector.lower()
+    if text == AUTO:
+        return _automatic(discovery, rules, judge)
+    if text in WORDS:
+        return _of_type(discovery, text, selector, origin, rules, judge)
     found = matches(discovery, text, rules)
-    if len(found) == 1:
-        return Choice(found[0], _reason(discovery, found[0], selector, origin, rules))
-    problem = "fits several devices" if found else "fits no device"
-    raise DeviceError(
-        f"{origin} '{selector}' {problem}; {'candidates' if found else 'there are'}:\n"
-        + listing(discovery, found or list(discovery.devices), rules)
-    )
+    if len(found) > 1:
+        raise DeviceError(
+            f"{origin} '{selector}' fits several devices; candidates:\n" + listing(discovery, found, rules)
+        )
+    if not found:
+        raise _Unfit(f"{origin} '{selector}' fits no device")
+    problem = judge(found[0].info)
+    if problem:
+        raise _Unfit(f"{origin} '{selector}': {describe(found[0].info)} cannot be used: {problem}")
+    name = next((one for one in rules.devices if one.lower() == text), "")
+    return Choice(found[0], f"named by {origin} '{selector}'", name)
+
+
+def _of_type(discovery: Discovery, kind: str, selector: str, origin: str, rules: Rules, judge: Judge) -> Choice:
+    usable, skipped = _judged(ranked(discovery, kind, rules), judge)
+    if not usable:
+        raise _Unfit("; ".join([f"{origin} '{selector}' fits no device", *skipped]))
+    return Choice(usable[0], "; ".join([f"{origin} '{selector}': {_why_first(usable, kind, rules)}", *skipped]))
+
+
+def _judged(devices: list[FoundDevice], judge: Judge) -> tuple[list[FoundDevice], list[str]]:
+    """The devices from the first usable one on, and what was wrong with those before it."""
+    skipped: list[str] = []
+    for position, device in enumerate(devices):
+        problem = judge(device.info)
+        if not problem:
+            return devices[position:], skipped
+        skipped.append(f"{describe(device.info)} skipped: {problem}")
+    return [], skipped
 
 
 def matches(discovery: Discovery, selector: str, rules: Rules) -> list[FoundDevice]:
-    """Devices a selector other than 'auto' fits: one by index or type word, or all that hold a text."""
+    """Devices a selector other than 'auto' fits: those with a user's name, one by index or type, or all with a text."""
     text = selector.strip().lower()
+    named = next((one for name, one in rules.devices.items() if name.lower() == text), None)
+    if named is not None:
+        return [d for d in discovery.devices if named.match.fits(d.info)]
     indexed = re.fullmatch(r"(\d+):(\d+)", text)
     if indexed:
         return [d for d in discovery.devices if d.info.index == f"{int(indexed[1])}:{int(indexed[2])}"]
@@ -76,10 +138,11 @@ def selectors_for(discovery: Discovery, device: FoundDevice, rules: Rules | None
     """Selectors that reach exactly this device, shortest idea first: type, index, names."""
     rules = packaged_rules() if rules is None else rules
     info = device.info
-    words = [info.type, *(f"{info.type}:{n}" for n in range(1, len(discovery.devices)))]
+    words = [*rules.devices, info.type, *(f"{info.type}:{n}" for n in range(1, len(discovery.devices)))]
     names = [_first_word(info.platform), _first_word(info.name), info.name]
     candidates = [*words, info.index, *(name.lower() for name in names if name)]
-    return [s for s in dict.fromkeys(candidates) if matches(discovery, s, rules) == [device]]
+    free = [s for s in dict.fromkeys(candidates) if "," not in s]
+    return [s for s in free if matches(discovery, s, rules) == [device]]
 
 
 def describe(info: DeviceInfo) -> str:
@@ -92,19 +155,23 @@ def listing(discovery: Discovery, devices: list[FoundDevice], rules: Rules) -> s
     return "\n".join(f"  {describe(d.info)}: {', '.join(selectors_for(discovery, d, rules))}" for d in devices)
 
 
-def _automatic(discovery: Discovery, rules: Rules) -> Choice:
-    for position, kind in enumerate(rules.order):
-        devices = ranked(discovery, kind, rules)
+def _automatic(discovery: Discovery, rules: Rules, judge: Judge) -> Choice:
+    absent: list[str] = []
+    skipped: list[str] = []
+    for kind in rules.order:
+        devices, problems = _judged(ranked(discovery, kind, rules), judge)
+        skipped += problems
         if devices:
-            absent = " or ".join(WORDS[k] for k in rules.order[:position])
-            prefix = f"no {absent} found; " if absent else ""
-            return Choice(devices[0], prefix + _why_first(devices, kind, rules))
+            prefix = f"no {' or '.join(absent)} found; " if absent else ""
+            return Choice(devices[0], "; ".join([prefix + _why_first(devices, kind, rules), *skipped]))
+        if not problems:
+            absent.append(WORDS[kind])
     raise DeviceError(
-        "no device can be chosen automatically; name one of:\n"
-        + listing(discovery, list(discovery.devices), rules)
-        + "\n"
-        + _how_to_get_one()
-    )
+        "\n".join([
+            "no device can be chosen automatically", *(f"  {one}" for one in skipped), "name one of:",
+            listing(discovery, list(discovery.devices), rules), _how_to_get_one(),
+        ])
+    )  # fmt: skip
 
 
 def _why_first(devices: list[FoundDevice], kind: str, rules: Rules) -> str:
@@ -116,13 +183,6 @@ def _why_first(devices: list[FoundDevice], kind: str, rules: Rules) -> str:
     if kind != "cpu" and devices[1].info.unified_memory and not first.unified_memory:
         return f"of {len(devices)} {word}s the first with its own memory"
     return f"the first of {len(devices)} {word}s"
-
-
-def _reason(discovery: Discovery, device: FoundDevice, selector: str, origin: str, rules: Rules) -> str:
-    asked = f"{origin} '{selector}'"
-    if selector.strip().lower() == device.info.type:
-        return f"{asked}: {_why_first(ranked(discovery, device.info.type, rules), device.info.type, rules)}"
-    return f"named by {asked}"
 
 
 def _texts(info: DeviceInfo) -> list[str]:

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from nnef_cl.device import Device, FoundDevice, discover, open_device
-from nnef_cl.device import discovery as discovery_module
-from nnef_cl.device.discovery import pip_libraries
+from nnef_cl.device import libraries
+from nnef_cl.device.config import packaged_rules
+from nnef_cl.device.discovery import find_devices
+from nnef_cl.device.libraries import Library
 from nnef_cl.device.manager import available_host_memory
 from nnef_cl.errors import DeviceError, OutOfMemoryError
 
@@ -66,32 +68,33 @@ def test_every_device_is_listed_once_and_again_the_same() -> None:
 
 
 def test_the_pip_runtime_is_found() -> None:
-    libraries = [path for path, is_known in pip_libraries() if not is_known]
-    if not libraries:
+    found = [one for one in libraries.libraries(packaged_rules().runtimes) if one.source == libraries.PIP]
+    if not found:
         pytest.skip("no pip runtime installed (pip install 'nnef-cl[cpu]')")
-    devices = [found.info for found in FOUND.devices if found.info.library == str(libraries[0])]
+    devices = [device.info for device in FOUND.devices if device.info.library == found[0].library]
     assert [info.type for info in devices] == ["cpu"], FOUND.notes
 
 
 def test_a_library_given_twice_is_one_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    twice = [entry for entry in pip_libraries() for _ in range(2)]
-    monkeypatch.setattr(discovery_module, "pip_libraries", lambda: iter(twice))
-    assert discover() == FOUND
+    twice = [one for one in libraries.libraries(packaged_rules().runtimes) for _ in range(2)]
+    monkeypatch.setattr(libraries, "libraries", lambda runtimes: twice)
+    assert find_devices().devices == FOUND.devices
 
 
 def test_a_library_that_does_not_load_becomes_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken, absent = tmp_path / "broken.so", tmp_path / "absent.so"
     broken.write_bytes(b"not a library")
-    monkeypatch.setattr(discovery_module, "pip_libraries", lambda: iter([(broken, False), (absent, False)]))
-    notes = [note.split(":")[0] for note in discover().notes]
+    made = [Library(str(path), None, libraries.PIP) for path in (broken, absent)]
+    monkeypatch.setattr(libraries, "libraries", lambda runtimes: made)
+    notes = [note.split(":")[0] for note in find_devices().notes]
     assert notes == ["broken.so cannot be loaded", "absent.so cannot be loaded"]
 
 
 def test_an_empty_loader_is_not_an_error(tmp_path: Path) -> None:
     code = (
         f"import os; os.environ['OCL_ICD_VENDORS'] = os.environ['OPENCL_VENDOR_PATH'] = {str(tmp_path)!r}\n"
-        "from nnef_cl.device import discover, discovery\n"
-        "discovery.pip_libraries = lambda: iter(())\n"
+        "from nnef_cl.device import discover, libraries\n"
+        "libraries.libraries = lambda runtimes: []\n"
         "import pyopencl; os.environ['PYOPENCL_HOME'] = '/nowhere'\n"
         "found = discover(); print(len(found.devices), found.notes)"
     )
@@ -201,22 +204,23 @@ def test_a_forked_child_gets_an_error_at_once(found: FoundDevice) -> None:
 
 
 def test_a_space_in_the_runtimes_path_is_explained(tmp_path: Path) -> None:
-    libraries = [path for path, is_known in pip_libraries() if not is_known and path.suffix == ".so"]
-    if not libraries:
+    runtimes = [one for one in libraries.libraries(packaged_rules().runtimes) if one.source == libraries.PIP]
+    paths = [Path(one.library) for one in runtimes if one.library.endswith(".so")]
+    if not paths:
         pytest.skip("no pip runtime installed (pip install 'nnef-cl[cpu]')")
     folder = tmp_path / "with space"
     folder.mkdir()
     try:
-        for file in libraries[0].parent.iterdir():
+        for file in paths[0].parent.iterdir():
             if file.is_file():
                 os.link(file, folder / file.name)
     except OSError as error:
         pytest.skip(f"cannot link the runtime into another folder: {error}")
     code = (
-        "from pathlib import Path\n"
-        "from nnef_cl.device import discovery, open_device\n"
-        f"discovery.pip_libraries = lambda: iter([(Path({str(folder / libraries[0].name)!r}), False)])\n"
-        "found = [d.info for d in discovery.discover().devices if d.info.library]\n"
+        "from nnef_cl.device import discover, libraries, open_device\n"
+        f"one = libraries.Library({str(folder / paths[0].name)!r}, None, libraries.PIP)\n"
+        "libraries.libraries = lambda runtimes: [one]\n"
+        "found = [d.info for d in discover().devices if d.info.library]\n"
         "open_device(found[0].index)"
     )
     done = python(code)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nnef_cl.device.config import Rules, load_rules, make_target, packaged_rules, parse_rules
-from nnef_cl.device.discovery import DeviceInfo, Discovery, FoundDevice
+from nnef_cl.device.config import VARIABLE, active_rules, load_rules, packaged_rules, parse_rules, user_file
+from nnef_cl.device.discovery import Discovery, FoundDevice
+from nnef_cl.device.facts import Capabilities, DeviceInfo
+from nnef_cl.device.rules import Rules
 from nnef_cl.device.selectors import ENVIRONMENT, select, selectors_for
+from nnef_cl.device.targets import make_target
 from nnef_cl.errors import DeviceError, UsageError
 
 CPU = DeviceInfo(
@@ -181,6 +184,102 @@ def test_rules_override_and_later_ones_win() -> None:
     assert make_target(CPU, rules) == make_target(CPU, Rules())
 
 
+NAMED = """
+threads: 3
+devices:
+  edge:
+    match: {platform: "Fast*", device: "*mini"}
+    set: {work_group: 32}
+  both: {match: {platform: "Fast*"}}
+rules:
+  - {match: {device: "Fast 9000"}, broken: true, because: "it burned"}
+  - {match: {type: accelerator}, without: [local_memory], because: "slow"}
+  - {match: {type: accelerator}, program_cache: driver, because: "offline"}
+"""
+
+
+def test_a_name_from_the_file_selects_and_corrects() -> None:
+    rules = parse_rules(NAMED, "mine.yaml")
+    choice = select(found(*EVERYTHING), "EDGE", rules)
+    assert (choice.device.info, choice.name) == (SMALL_GPU, "edge")
+    assert make_target(SMALL_GPU, rules, name=choice.name).work_group == 32
+    assert make_target(SMALL_GPU, rules).work_group == 128
+    assert "edge" in selectors_for(found(*EVERYTHING), choice.device, rules)
+    with pytest.raises(DeviceError, match="'both' fits several devices"):
+        select(found(*EVERYTHING), "both", rules)
+
+
+def test_a_list_falls_back_in_order_and_says_so() -> None:
+    choice = select(found(CPU, INTEL_CPU), "gpu, accelerator,cpu:1")
+    assert choice.device.info == CPU
+    assert choice.reason == (
+        "selector 'gpu' fits no device; selector 'accelerator' fits no device; named by selector 'cpu:1'"
+    )
+    with pytest.raises(DeviceError, match="'gpu' fits no device; selector '7:7' fits no device; there are:"):
+        select(found(CPU), "gpu,7:7")
+
+
+def test_a_device_that_does_not_compute_is_skipped_with_the_reason() -> None:
+    def judge(info: DeviceInfo) -> str:
+        return "computes wrongly" if info in (GPU, INTEL_CPU) else ""
+
+    everything = found(*EVERYTHING)
+    assert select(everything, "auto", None, judge).device.info == SMALL_GPU
+    choice = select(everything, "cpu", None, judge)
+    assert choice.device.info == CPU and "AMD EPYC (Intel(R) OpenCL, cpu) skipped: computes wrongly" in choice.reason
+    with pytest.raises(DeviceError, match="Fast 9000 .* cannot be used: computes wrongly"):
+        select(everything, "2:0", None, judge)
+    choice = select(everything, "2:0,cpu:1", None, judge)
+    assert choice.device.info == CPU and choice.reason.startswith("selector '2:0': Fast 9000")
+    with pytest.raises(DeviceError, match=r"no device can be chosen automatically(.|\n)*skipped: computes wrongly"):
+        select(found(GPU, SIMULATOR), "auto", None, judge)
+
+
+def test_known_faults() -> None:
+    rules = parse_rules(NAMED, "mine.yaml")
+    assert rules.broken_because(GPU) == "it burned" and not rules.broken_because(SMALL_GPU)
+    assert rules.program_cache(FPGA) == "driver" and rules.program_cache(CPU) == "binary"
+    tried = Capabilities(local_memory=32768, largest_allocation=1 << 20)
+    board = replace(FPGA, local_memory=1 << 16, local_memory_real=True)
+    assert make_target(board, rules, tried).local_memory == 0
+    target = make_target(board, Rules(), tried)
+    assert (target.local_memory, target.max_allocation) == (32768, 1 << 20)
+
+
+def test_threads_limit_the_units_of_cpus_only() -> None:
+    assert make_target(CPU, threads=2).compute_units == 2
+    assert make_target(CPU, threads=99).compute_units == 8
+    assert make_target(GPU, threads=2).compute_units == 8
+
+
+def test_a_users_file_adds_to_the_packaged_one() -> None:
+    packaged, mine = packaged_rules(), parse_rules(NAMED + RULES.replace("rules:", "x:").split("x:")[0], "mine.yaml")
+    both = packaged.extended(mine)
+    assert (both.threads, both.order, set(both.devices)) == (3, ("cpu", "gpu"), {"edge", "both"})
+    assert both.prefer[0].because == "test" and both.prefer[-1] == packaged.prefer[-1]
+    assert both.rules == (*packaged.rules, *mine.rules) and both.runtimes == packaged.runtimes
+    assert packaged.extended(Rules()) == packaged
+
+
+def test_where_the_users_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    assert user_file() is None and active_rules() == packaged_rules()
+    (tmp_path / "devices.yaml").write_text((Path(__file__).parents[2] / "devices.yaml").read_text())
+    assert user_file() is None, "a copy of the packaged file"
+    kept = tmp_path / "config" / "nnef-cl" / "devices.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("threads: 5")
+    if user_file() is not None:  # not on systems that have no XDG folders
+        assert user_file() == kept and active_rules().threads == 5
+    (tmp_path / "devices.yaml").write_text("threads: 6")
+    assert user_file() == Path("devices.yaml") and active_rules().threads == 6
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "absent.yaml"))
+    with pytest.raises(UsageError, match=r"absent.yaml: cannot be read"):
+        active_rules()
+
+
 def test_rules_steer_the_choice() -> None:
     rules = parse_rules(RULES, "mine.yaml")
     assert select(found(*EVERYTHING), "auto", rules).device.info == CPU
@@ -212,6 +311,12 @@ RULE = "rules:\n  - match: {type: cpu}\n    "
         ("order: [gpu", r"mine.yaml:\d+: not valid YAML"),
         ("- 1", r"mine.yaml:1: "),
         ("a: \x00", r"mine.yaml: not valid YAML"),
+        (RULE + "because: x", r":2: .*one of set, broken, without, program_cache"),
+        (RULE + "without: [speed]\n    because: x", r":3: .*without"),
+        ("devices:\n  gpu: {match: {type: gpu}}", r"mine.yaml:1: .*'gpu' selects by itself"),
+        ("devices:\n  0x: {match: {type: gpu}}", r":2: "),
+        ("threads: 0", r":1: threads: .*greater than 0"),
+        ("runtimes:\n  threads:\n    - {variable: A=B, because: x}", r":3: .*variable"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(text: str, message: str) -> None:

@@ -1,0 +1,109 @@
+"""Variables that OpenCL runtimes read once, when they are loaded: threads, and the folders of their own caches."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from nnef_cl.device.cache import SCRATCH, STALE_SECONDS, Cache
+from nnef_cl.errors import DeviceError
+
+ROOM = 256 << 20
+"""Bytes that must be free for a driver's own cache: some fail or die on a full disk."""
+
+_lock = threading.Lock()
+_prepared = False
+_threads: int | None = None
+_driver_folder: Path | None = None
+
+
+def request_threads(count: int | None) -> None:
+    """Asks CPU runtimes for `count` threads (None: as they like). DeviceError where they run with another number."""
+    global _threads  # noqa: PLW0603 - a process has one set of runtimes
+    if count is None:
+        return
+    if count < 1:
+        raise DeviceError(f"threads: expected at least 1, got {count}")
+    with _lock:
+        if _prepared and count != _threads:
+            now = "as many threads as they like" if _threads is None else f"{_threads} threads"
+            raise DeviceError(
+                f"{count} threads asked for, but the CPU runtimes of this process already run with {now}: "
+                "the number can be set only before the first use of OpenCL in a process"
+            )
+        _threads = count
+
+
+def threads() -> int | None:
+    """What was asked for."""
+    return _threads
+
+
+def driver_folder() -> Path | None:
+    """Where drivers with a cache of their own keep it in this process; None where they or the user chose a place."""
+    return _driver_folder
+
+
+def prepare(thread_variables: Iterable[str], folder_variables: Iterable[str], cache: Cache) -> None:
+    """Sets the variables the user has not set. Only the first call in a process does anything: later ones come
+    too late for the runtimes."""
+    global _prepared, _driver_folder  # noqa: PLW0603 - a process has one set of runtimes
+    with _lock:
+        if _prepared:
+            return
+        _prepared = True
+        if _threads is not None:
+            os.environ |= dict.fromkeys(thread_variables, str(_threads))
+        free = [name for name in folder_variables if name not in os.environ]
+        if free:
+            _driver_folder = _scratch_folder(cache.folder)
+        if _driver_folder is not None:
+            os.environ |= dict.fromkeys(free, str(_driver_folder))
+
+
+def _scratch_folder(cache: Path | None) -> Path | None:
+    """A new folder for this process alone, removed when it ends; where the cache has no room, in the system's
+    temporary folder. None where it cannot be made."""
+    try:
+        if cache is None or shutil.disk_usage(cache).free < ROOM:
+            folder = Path(tempfile.mkdtemp(prefix="nnef-cl-"))
+        else:
+            parent = cache / SCRATCH
+            parent.mkdir(mode=0o700, exist_ok=True)
+            _remove_left_over(parent)
+            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
+    except OSError:
+        return None
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # a forked child leaves it to its parent
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def _remove_left_over(parent: Path) -> None:
+    """Folders of processes that were killed."""
+    for folder in parent.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > STALE_SECONDS and not _alive(folder.name.partition("-")[0]):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,112 @@
+"""Plain facts about one device: what its driver reports, and what worked when it was tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nnef_cl.device.opencl import opencl
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """Plain facts about one device; sizes in bytes, 0 or '' where the driver does not tell.
+
+    type: 'cpu', 'gpu', 'accelerator', or 'custom' (anything else, and devices that claim to be several).
+    vector_width: float32 lanes of the native vector. local_memory_real: local memory is not ordinary memory.
+    source: 'pip' or 'system'. library: path of a pip runtime, else ''. index: 'platform:device'.
+    """
+
+    platform: str
+    platform_version: str
+    platform_vendor: str
+    name: str
+    vendor: str
+    type: str
+    version: str
+    opencl_c_version: str
+    driver_version: str
+    compute_units: int
+    vector_width: int
+    max_work_group: int
+    local_memory: int
+    local_memory_real: bool
+    global_memory: int
+    max_allocation: int
+    max_parameter_bytes: int
+    unified_memory: bool
+    fp16: bool
+    fp64: bool
+    subgroups: bool
+    source: str
+    library: str
+    index: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What worked when it was tried: 1 or 0, or how much of it.
+
+    subgroup_size: work-items, 0 without sub-groups; sizes in bytes, local memory up to 64 KiB.
+    """
+
+    fp16: int = 0
+    inline_assembly: int = 0
+    dot_product: int = 0
+    subgroup_size: int = 0
+    local_memory: int = 0
+    largest_allocation: int = 0
+
+
+def read_info(platform: Any, device: Any, index: str, source: str, library: str) -> DeviceInfo:
+    """The facts of one device. A fact the driver refuses to tell is 0, '' or False."""
+    extensions = set(text_of(device, "extensions").split())
+    return DeviceInfo(
+        platform=text_of(platform, "name"),
+        platform_version=text_of(platform, "version"),
+        platform_vendor=text_of(platform, "vendor"),
+        name=text_of(device, "name"),
+        vendor=text_of(device, "vendor"),
+        type=type_word(_number(device, "type")),
+        version=text_of(device, "version"),
+        opencl_c_version=text_of(device, "opencl_c_version"),
+        driver_version=text_of(device, "driver_version"),
+        compute_units=_number(device, "max_compute_units"),
+        vector_width=_number(device, "native_vector_width_float"),
+        max_work_group=_number(device, "max_work_group_size"),
+        local_memory=_number(device, "local_mem_size"),
+        local_memory_real=_number(device, "local_mem_type") == opencl().device_local_mem_type.LOCAL,
+        global_memory=_number(device, "global_mem_size"),
+        max_allocation=_number(device, "max_mem_alloc_size"),
+        max_parameter_bytes=_number(device, "max_parameter_size"),
+        unified_memory=bool(_number(device, "host_unified_memory")),
+        fp16="cl_khr_fp16" in extensions,
+        fp64="cl_khr_fp64" in extensions,
+        subgroups=any(name.startswith(("cl_khr_subgroup", "cl_intel_subgroups")) for name in extensions),
+        source=source,
+        library=library,
+        index=index,
+    )
+
+
+def type_word(bits: int) -> str:
+    """CL_DEVICE_TYPE -> 'cpu', 'gpu', 'accelerator' or 'custom'; the 'default' bit says nothing."""
+    kind = opencl().device_type
+    words = {kind.CPU: "cpu", kind.GPU: "gpu", kind.ACCELERATOR: "accelerator"}
+    return words.get(bits & ~kind.DEFAULT, "custom")
+
+
+def _fact(thing: Any, name: str) -> Any:
+    try:
+        return getattr(thing, name)
+    except (opencl().Error, AttributeError):
+        return None
+
+
+def text_of(thing: Any, name: str) -> str:
+    """One line without the padding and zero bytes some drivers add."""
+    return " ".join(str(_fact(thing, name) or "").replace("\0", " ").split())
+
+
+def _number(thing: Any, name: str) -> int:
+    return int(_fact(thing, name) or 0)
