@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.render import render_program
+from nnef_cl.device.ahead import Job, Launch
 from nnef_cl.device.manager import Device
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.plan.records import Buffer, Plan
+from nnef_cl.plan.records import Buffer, Plan, Step
 
 Progress = Callable[[str, int, int], None]
-PROGRAM_KERNELS = 16
-"""Kernels of one program: a build costs about 0.1 s whatever its size, but several are built at once."""
+PROGRAM_KERNELS = 8
+"""Kernels of one program: a build costs about 0.1 s whatever its size, but several processes build at once."""
 
 
 class Executable:
@@ -34,17 +32,14 @@ class Executable:
 
     def compile(self) -> None:
         """Renders and builds the plan's kernels, as several programs at once where there are many."""
-        kernels = self.plan.kernels
-        parts = programs_of(kernels)
-        self._functions: dict[Any, Any] = {}
-        self._progress("compile", 0, len(kernels))
-        with ThreadPoolExecutor(max(1, min(len(parts), os.cpu_count() or 1))) as pool:
-            for some, program in zip(parts, pool.map(self._build, parts), strict=True):
-                self._functions |= dict.fromkeys(some, program)
-                self._progress("compile", len(self._functions), len(kernels))
-
-    def _build(self, kernels: Sequence[Kernel]) -> Any:
-        return self.device.build(render_program(kernels), note=self.plan.name)
+        jobs, total = jobs_of(self.plan), len(self.plan.kernels)
+        sizes = [len(job.launches) for job in jobs]
+        self._progress("compile", 0, total)
+        self.device.build_ahead(jobs, lambda done: self._progress("compile", sum(sizes[:done]), total))
+        self._functions: dict[str, Any] = {}
+        for job in jobs:
+            self._functions |= dict.fromkeys(job.kernels, self.device.build(job.source, note=job.note))
+            self._progress("compile", len(self._functions), total)
 
     def upload(self) -> None:
         """Packs and copies the weights, makes the slots, binds every kernel's arguments."""
@@ -62,7 +57,7 @@ class Executable:
         import pyopencl as cl  # noqa: PLC0415
 
         with self.device.translated(f"making the kernel of {step.op} '{step.node}'"):
-            kernel = cl.Kernel(self._functions[step.kernel], step.kernel.name)
+            kernel = cl.Kernel(self._functions[step.kernel.name], step.kernel.name)
             kernel.set_args(*(self._buffers[b] for b in step.arguments))
         return kernel, step.kernel.global_size, step.kernel.local_size
 
@@ -106,7 +101,16 @@ class Executable:
         self._buffers = {}
 
 
-def programs_of(kernels: Sequence[Kernel]) -> list[Sequence[Kernel]]:
-    """The kernels dealt out to programs of about PROGRAM_KERNELS, so that neighbours, which are alike, take turns."""
-    count = max(1, round(len(kernels) / PROGRAM_KERNELS))
-    return [kernels[start::count] for start in range(count)]
+def jobs_of(plan: Plan) -> list[Job]:
+    """The plan's kernels, dealt out to programs of about PROGRAM_KERNELS so that neighbours, which are alike, take
+    turns; with one launch of each."""
+    kernels = plan.kernels
+    steps = {step.kernel: step for step in reversed(plan.steps)}
+    count = max(1, round(len(kernels) / PROGRAM_KERNELS)) if kernels else 0
+    parts = [kernels[start::count] for start in range(count)]
+    return [Job(render_program(part), plan.name, [_launch(plan, steps[kernel]) for kernel in part]) for part in parts]
+
+
+def _launch(plan: Plan, step: Step) -> Launch:
+    sizes = [plan.weights[b.index].bytes if b.kind == "weight" else plan.slots[b.index] for b in step.arguments]
+    return Launch(step.kernel.name, step.kernel.global_size, step.kernel.local_size, sizes)

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from nnef_cl.commands import bench, demo, devices, dump, info, run
+from nnef_cl.commands import bench, cache, demo, devices, doctor, dump, info, run
 from nnef_cl.commands.common import guarded
 
-COMMANDS = (demo.demo, devices.devices, info.info, run.run, bench.bench, dump.dump)
+COMMANDS = (
+    demo.demo, devices.devices, doctor.doctor, info.info, run.run, bench.bench, dump.dump, cache.cache,
+)  # fmt: skip
 """In the order of the help page."""
 
 app = typer.Typer(

@@ -35,6 +35,8 @@ def bench(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     device: common.DeviceOption = None,
+    devices_file: common.DevicesFileOption = None,
+    threads: common.ThreadsOption = None,
     seed: common.SeedOption = 0,
 ) -> None:
     """Measure a model on random input."""

@@ -41,9 +41,37 @@ DeviceOption = Annotated[
     str | None,
     typer.Option(
         "-d", "--device", metavar="SELECTOR", show_default=False,
-        help="auto, gpu, cpu:1, platform:device such as 0:1, or part of a name; see `nnef-cl devices`.",
+        help="auto, gpu, cpu:1, platform:device such as 0:1, part of a name, or a list with commas to fall back on; "
+        "see `nnef-cl devices`.",
     ),
 ]  # fmt: skip
+
+
+def _use_devices_file(path: Path | None) -> Path | None:
+    """Through the environment, so that every part of nnef-cl and its helper processes see it."""
+    if path is not None:
+        os.environ["NNEF_CL_DEVICES_FILE"] = str(path.absolute())
+    return path
+
+
+def _use_threads(count: int | None) -> int | None:
+    from nnef_cl.device.environment import request_threads
+
+    request_threads(count)
+    return count
+
+
+DevicesFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-c", "--devices", metavar="FILE", show_default=False, callback=_use_devices_file,
+        help="devices.yaml that adds to the packaged one (default: ./devices.yaml, then the user's configuration).",
+    ),
+]  # fmt: skip
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, show_default=False, callback=_use_threads, help="Of a CPU device."),
+]
 ShapeOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -22,7 +22,10 @@ UNICODE, ASCII = " ░▒▓█", " .+*@"
 """From paper to ink; every pixel is two characters wide, which makes it about square."""
 
 
-def demo(device: common.DeviceOption = None) -> None:
+def demo(
+    device: common.DeviceOption = None, devices_file: common.DevicesFileOption = None,
+    threads: common.ThreadsOption = None,
+) -> None:  # fmt: skip
     """Classify hand-written digits with the packaged network."""
     from nnef_cl.demo import held_out_digits, model_folder
 

@@ -41,6 +41,7 @@ def dump(
             show_default=False,
         ),
     ] = None,
+    devices_file: common.DevicesFileOption = None,
 ) -> None:  # fmt: skip
     """Show how a model is understood, planned and spelled in OpenCL C."""
     check_pass(after)

@@ -72,6 +72,8 @@ def run(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     device: common.DeviceOption = None,
+    devices_file: common.DevicesFileOption = None,
+    threads: common.ThreadsOption = None,
     seed: common.SeedOption = 0,
 ) -> None:  # fmt: skip
     """Run a model once."""

@@ -84,6 +84,10 @@ class Cache:
             os.utime(path)
         return opened.payload
 
+    def has(self, kind: str, parts: Mapping[str, str]) -> bool:
+        """Whether there is an entry, intact or not."""
+        return self.folder is not None and self._path(kind, parts).is_file()
+
     def put(self, kind: str, parts: Mapping[str, str], payload: bytes, note: str = "") -> None:
         """Keeps the payload. Where that fails, says so once per process and goes on."""
         if self.folder is None or len(payload) > self.limit:

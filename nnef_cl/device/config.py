@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import yaml
@@ -126,3 +127,8 @@ def _line_of(node: yaml.Node | None, location: Iterable[str | int]) -> int:
         else:
             break
     return line
+
+
+def json_schema() -> dict[str, Any]:
+    """Of devices.yaml, for editors."""
+    return Rules.model_json_schema()

@@ -15,6 +15,8 @@ from pathlib import Path
 from nnef_cl.device.cache import SCRATCH, STALE_SECONDS, Cache
 from nnef_cl.errors import DeviceError
 
+MARK = "NNEF_CL_DRIVER_FOLDER"
+"""Environment: the folder that a process gave to its drivers, for the processes it starts."""
 ROOM = 256 << 20
 """Bytes that must be free for a driver's own cache: some fail or die on a full disk."""
 
@@ -61,11 +63,12 @@ def prepare(thread_variables: Iterable[str], folder_variables: Iterable[str], ca
         _prepared = True
         if _threads is not None:
             os.environ |= dict.fromkeys(thread_variables, str(_threads))
-        free = [name for name in folder_variables if name not in os.environ]
+        parents = os.environ.get(MARK)  # a folder of the process that started this one is as good as none
+        free = [name for name in folder_variables if os.environ.get(name) in (None, parents)]
         if free:
             _driver_folder = _scratch_folder(cache.folder)
         if _driver_folder is not None:
-            os.environ |= dict.fromkeys(free, str(_driver_folder))
+            os.environ |= dict.fromkeys((*free, MARK), str(_driver_folder))
 
 
 def _scratch_folder(cache: Path | None) -> Path | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnef_cl.codegen.target import Target
 from nnef_cl.device import environment
+from nnef_cl.device.ahead import Finished, Job, build_ahead
 from nnef_cl.device.cache import default_cache
 from nnef_cl.device.config import active_rules
 from nnef_cl.device.discovery import Discovery, find_devices
@@ -81,6 +82,17 @@ class Device:
             return self.programs.build(source, flags, note)
         except (BuildError, opencl().Error) as error:
             raise DeviceError(f"{self.name}: a kernel does not build: {_shortened(str(error))}") from error
+
+    def build_ahead(self, jobs: Sequence[Job], finished: Finished) -> None:
+        """Has programs that the cache lacks built by several processes at once, on CPUs; `build` finds them then."""
+        options = " ".join(self.target.build_options)
+        missing = [job for job in jobs if self.programs.lacks(job.source, options)]
+        if self.info.type == "cpu" and len(missing) > 1:
+            setting = {
+                "index": self.info.index, "platform": self.info.platform, "name": self.info.name,
+                "options": options, "kind": self.programs.kind,
+            }  # fmt: skip
+            build_ahead(setting, missing, finished)
 
     def buffer(self, nbytes: int) -> Buffer:
         """A buffer of nbytes (one byte for 0: OpenCL has no empty ones), undefined content. Give it back with
@@ -172,8 +184,10 @@ def discover(likely: str | None = None) -> Discovery:
     selector that will be used, for which a trial may be saved."""
     rules = active_rules()
     environment.request_threads(rules.threads if environment.threads() is None else None)
-    variables = rules.runtimes.threads, rules.runtimes.cache_folder
-    environment.prepare(*([one.variable for one in some] for some in variables), cache=default_cache())
+    environment.prepare(
+        [one.variable for one in rules.runtimes.threads], [one.variable for one in rules.runtimes.cache_folder],
+        default_cache(),
+    )  # fmt: skip
     check_process()
     broken = trust().broken_libraries(likely)
     found = find_devices(broken)

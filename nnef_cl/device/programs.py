@@ -68,6 +68,21 @@ class Programs:
         program: Program = opencl().Program(built)
         return program
 
+    def lacks(self, source: str, options: str) -> bool:
+        """Whether the cache could hold the program and does not."""
+        kept = self.cache.folder is not None and self.kind in (BINARY, FOLDER)
+        return kept and not self.cache.has(self.kind, program_parts(self.info, options, source))
+
+    def explain(self, source: str, options: str, note: str) -> list[str] | None:
+        """Why the cache does not hold the program: the names of the parts that differ from the entry most like it (all
+        of them where there is none); None where it does hold it."""
+        parts = program_parts(self.info, options, source)
+        if self.cache.has(self.kind, parts):
+            return None
+        alike = [entry for entry in self.cache.entries() if entry.kind == self.kind and entry.note == note]
+        differing = [[name for name, value in parts.items() if entry.parts.get(name) != value] for entry in alike]
+        return min(differing, key=len, default=list(parts))
+
     def keep_launched(self) -> None:
         """To be called after first launches: some drivers compile only then."""
         pending, self._pending = self._pending, []

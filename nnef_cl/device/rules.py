@@ -116,6 +116,13 @@ class Variable(_Model):
     because: Text
 
 
+class DeviceFiles(_Model):
+    """Files through which drivers reach hardware; a user who may not open them sees no device."""
+
+    pattern: Text
+    because: Text
+
+
 class Runtimes(_Model):
     """Where OpenCL libraries are found beyond the loader's list, and how they are configured."""
 
@@ -123,6 +130,7 @@ class Runtimes(_Model):
     unnamed: tuple[UnnamedRuntime, ...] = ()
     threads: tuple[Variable, ...] = ()
     cache_folder: tuple[Variable, ...] = ()
+    device_files: tuple[DeviceFiles, ...] = ()
 
 
 class Rules(_Model):

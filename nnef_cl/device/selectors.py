@@ -169,7 +169,7 @@ def _automatic(discovery: Discovery, rules: Rules, judge: Judge) -> Choice:
     raise DeviceError(
         "\n".join([
             "no device can be chosen automatically", *(f"  {one}" for one in skipped), "name one of:",
-            listing(discovery, list(discovery.devices), rules), _how_to_get_one(),
+            listing(discovery, list(discovery.devices), rules), how_to_get_one(),
         ])
     )  # fmt: skip
 
@@ -196,10 +196,11 @@ def _first_word(text: str) -> str:
 
 def _no_device(discovery: Discovery) -> str:
     notes = [f"  {note}" for note in discovery.notes]
-    return "\n".join(["no OpenCL device found; " + _how_to_get_one(), *notes])
+    return "\n".join(["no OpenCL device found; " + how_to_get_one(), *notes])
 
 
-def _how_to_get_one() -> str:
+def how_to_get_one() -> str:
+    """What to install where there is no device."""
     for_cpu = "install PoCL (Debian, Ubuntu: apt install pocl-opencl-icd)"
     if platform.machine().lower() in ("x86_64", "amd64") and platform.system() in ("Linux", "Windows"):
         for_cpu = "pip install 'nnef-cl[cpu]'"

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnef_cl.device import Device, FoundDevice, discover, open_device
-from nnef_cl.device import libraries
+from nnef_cl.device import Device, FoundDevice, discover, libraries, open_device
 from nnef_cl.device.config import packaged_rules
 from nnef_cl.device.discovery import find_devices
 from nnef_cl.device.libraries import Library

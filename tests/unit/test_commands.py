@@ -551,7 +551,7 @@ def test_devices() -> None:
     assert result.exit_code == 0 and report["schema"] == 1
     assert report["chosen"]["index"] in [one["index"] for one in report["devices"]]
     text = invoke("devices").stdout
-    assert all(one["name"] in text for one in report["devices"]) and text.count("<- chosen") == 1
+    assert all(one["name"] in text for one in report["devices"]) and text.count("  chosen: ") == 1
 
 
 @needs_device

@@ -227,7 +227,7 @@ def test_a_device_that_does_not_compute_is_skipped_with_the_reason() -> None:
     assert select(everything, "auto", None, judge).device.info == SMALL_GPU
     choice = select(everything, "cpu", None, judge)
     assert choice.device.info == CPU and "AMD EPYC (Intel(R) OpenCL, cpu) skipped: computes wrongly" in choice.reason
-    with pytest.raises(DeviceError, match="Fast 9000 .* cannot be used: computes wrongly"):
+    with pytest.raises(DeviceError, match=r"Fast 9000 .* cannot be used: computes wrongly"):
         select(everything, "2:0", None, judge)
     choice = select(everything, "2:0,cpu:1", None, judge)
     assert choice.device.info == CPU and choice.reason.startswith("selector '2:0': Fast 9000")

@@ -1,0 +1,47 @@
+"""The configuration guide: its examples are valid, its lists complete, its schema the one of the program."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from nnef_cl.commands import COMMANDS, app
+from nnef_cl.device.config import json_schema, parse_rules
+from nnef_cl.device.rules import Capability, Rules, Settings
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_examples_are_valid(text: str) -> None:
+    rules = parse_rules(text, "docs/devices.md")
+    assert rules != Rules() and set(yaml.safe_load(text)) <= set(Rules.model_fields)
+
+
+def test_every_vendor_has_an_example_and_says_whether_it_was_tried() -> None:
+    for name in ("Intel's CPU runtime", "PoCL", "NVIDIA GPUs", "AMD GPUs", "Intel GPUs", "Arm Mali", "Qualcomm Adreno"):
+        section = GUIDE.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert "ried" in section and "```yaml" in section, name
+
+
+def test_the_lists_are_complete() -> None:
+    assert all(f"`{name}`" in GUIDE for name in (*Settings.model_fields, *get_args(Capability)))
+
+
+def test_the_schema_is_the_programs() -> None:
+    kept = json.loads((ROOT / "docs" / "devices.schema.json").read_text(encoding="utf-8"))
+    assert kept == json_schema(), "nnef-cl devices --schema > docs/devices.schema.json"
+    assert json.loads(CliRunner().invoke(app, ["devices", "--schema"]).stdout) == kept
+
+
+def test_commands_in_the_guide_exist() -> None:
+    names = {command.__name__ for command in COMMANDS}
+    assert set(re.findall(r"^nnef-cl (\w+)", GUIDE, re.MULTILINE)) <= names
