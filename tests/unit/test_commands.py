@@ -548,7 +548,7 @@ def test_bench_json_on_stdout_is_json_only() -> None:
 def test_devices() -> None:
     result = invoke("devices", "--json")
     report = json.loads(result.stdout)
-    assert result.exit_code == 0 and report["schema"] == 1
+    assert result.exit_code == 0 and report["schema"] == 2
     assert report["chosen"]["index"] in [one["index"] for one in report["devices"]]
     text = invoke("devices").stdout
     assert all(one["name"] in text for one in report["devices"]) and text.count("  chosen: ") == 1
