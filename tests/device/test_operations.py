@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from nnef_cl.conformance.case import FAMILIES, Case, cases_of
+from nnef_cl.conformance.harness import candidates, compare, family_graph, nth, tolerance
 from nnef_cl.device import open_device
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
-from tests.cases import FAMILIES, Case, cases_of
 from tests.conftest import OCLGRIND
-from tests.harness import candidates, compare, family_graph, nth, tolerance
 
 ALTERNATIVES = ("conv",)
 """Families with operations that have a second candidate kernel."""

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nnef_cl.conformance.harness import compare, interpret, literal
 from nnef_cl.device import open_device
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
-from tests.harness import compare, interpret, literal
 
 Shape = tuple[int, int, int, int]
 

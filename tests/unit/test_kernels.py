@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from nnef_cl import passes
 from nnef_cl.commands import app
+from nnef_cl.conformance.case import FAMILIES, cases_of
+from nnef_cl.conformance.harness import family_graph
 from nnef_cl.demo import model_folder
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.plan.build import build_plan
-from tests.cases import FAMILIES, cases_of
-from tests.harness import family_graph
 
 OPS = STANDARD | INTERNAL
 NOT_IN_1_2 = re.compile(r"\b(generic|pipe|atomic_\w+_explicit|work_group_\w+|sub_group_\w+|__asm\w*|asm|half|double)\b")

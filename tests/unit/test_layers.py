@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("device",),
     ("executor",),
     ("session", "tune"),
-    ("bench", "preprocess"),
+    ("bench", "conformance", "preprocess"),
     ("commands",),
     ("__main__",),
     ("__init__",),

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnef_cl.conformance.case import FAMILIES, KINDS, Case, all_cases, case, cases_of, f32, given, value_of
+from nnef_cl.conformance.compounds import COMPOUNDS
+from nnef_cl.conformance.harness import compare, family_graph, interpret, tolerance
 from nnef_cl.errors import RuleError
 from nnef_cl.format.parser import parse_fragments
 from nnef_cl.format.syntax import Fragment, Literal
@@ -18,9 +21,6 @@ from nnef_cl.ops import INTERNAL, MISSING, STANDARD
 from nnef_cl.ops.base import Op, op, table
 from nnef_cl.ops.shapes import broadcast
 from nnef_cl.ops.windows import Window, down_window, up_window
-from tests.cases import FAMILIES, KINDS, Case, all_cases, case, cases_of, f32, given, value_of
-from tests.cases.compounds import COMPOUNDS
-from tests.harness import compare, family_graph, interpret, tolerance
 
 TEXT = Path(__file__).with_name("standard_fragments.txt").read_text("utf-8")
 FRAGMENTS: dict[str, Fragment] = {f.name: f for f in parse_fragments(TEXT)}

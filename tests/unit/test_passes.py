@@ -9,13 +9,13 @@ import pytest
 from nnef_cl.codegen.target import Target
 
 from nnef_cl import passes
+from nnef_cl.conformance.harness import compare, interpret
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.passes.fold import MAX_FLOPS, MAX_VOLUME
 from nnef_cl.passes.fuse import MAX_STEPS
-from tests.harness import compare, interpret
 
 OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)

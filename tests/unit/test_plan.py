@@ -10,14 +10,14 @@ from nnef_cl.codegen.target import Target
 
 from benchmarks import zoo
 from nnef_cl import passes
+from nnef_cl.conformance.case import FAMILIES, cases_of
+from nnef_cl.conformance.harness import family_graph
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document, import_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.records import Buffer, Plan
-from tests.cases import FAMILIES, cases_of
-from tests.harness import family_graph
 
 OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.cases import Case, case, f32, given
+from nnef_cl.conformance.case import Case, case, f32, given
 
 METHODS = ("symmetric", "asymmetric", "aligned")
 BORDERS = ("constant", "replicate", "reflect", "reflect-even")

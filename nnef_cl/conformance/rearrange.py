@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 from typing import Any
 
-from tests.cases import Case, Data, case, f32, given, i64, mask, weights
+from nnef_cl.conformance.case import Case, Data, case, f32, given, i64, mask, weights
 
 BORDERS = ("constant", "replicate", "reflect", "reflect-even")
 MAKERS = (f32, i64, mask)
@@ -96,7 +96,7 @@ def joined() -> list[Case]:
 
 def sliced(expected: list[float], begin: int, end: int, stride: int | None = None, extent: int = 5) -> Case:
     """[0, 1, ... extent - 1] along one axis."""
-    more = {} if stride is None else {"stride": [stride]}
+    more: dict[str, Any] = {} if stride is None else {"stride": [stride]}
     return case("slice", counted(extent), axes=[0], begin=[begin], end=[end], expected=expected, **more)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 from typing import Any
 
-from tests.cases import Case, case, f32, given
+from nnef_cl.conformance.case import Case, case, f32, given
 
 BORDERS = ("constant", "replicate", "reflect", "reflect-even", "ignore")
 POOLS = ("box", "max_pool", "avg_pool", "rms_pool")
@@ -42,7 +42,7 @@ def vectors() -> list[Case]:
 
 def pooled(op: str, x: tuple[int, ...], size: list[int], **attrs: Any) -> Case:
     """The window covers the spatial axes; lists are given for these alone."""
-    full = {k: [*(NONE if k == "padding" else ONES), *v] if isinstance(v, list) else v for k, v in attrs.items()}
+    full: dict[str, Any] = {k: [*(NONE if k == "padding" else ONES), *v] if isinstance(v, list) else v for k, v in attrs.items()}
     return case(op, f32(*x), size=[*ONES, *size], **full)
 
 

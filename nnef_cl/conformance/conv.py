@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.cases import Case, case, constant, f32, given, weights
+from nnef_cl.conformance.case import Case, case, constant, f32, given, weights
 
 BORDERS = ("constant", "replicate", "reflect", "reflect-even", "ignore")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cases import Case, case, f32, given, weights
+from nnef_cl.conformance.case import Case, case, f32, given, weights
 
 LOCAL = ("local_response_normalization", "local_mean_normalization", "local_variance_normalization",
          "local_contrast_normalization")  # fmt: skip

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import inf, nan
+from typing import Any
 
-from tests.cases import Case, Data, case, constant, f32, given, i64, mask, weights
+from nnef_cl.conformance.case import Case, Data, case, constant, f32, given, i64, mask, weights
 
 SPECIAL = [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.5, -2.5, 1e30, -1e30, 3.0]
 
@@ -104,7 +105,7 @@ def choices() -> list[Case]:
 
 
 def limits() -> list[Case]:
-    def clamped(x: Data, a: Data, b: Data, **known: list[float]) -> Case:
+    def clamped(x: Data, a: Data, b: Data, **known: Any) -> Case:
         return case("clamp", x, a, b, **known)
 
     return [

@@ -1,4 +1,4 @@
-"""Cases: sample arguments of every operation, one list per family, shared by all devices and the unit tests."""
+"""Cases: sample arguments of every operation, one list per family, shared by devices, tests and the command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.conformance import compounds
 from nnef_cl.format.syntax import ArrayExpression, Expression, Literal, TupleExpression
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Op, is_tensor
@@ -70,7 +71,7 @@ def mask(*shape: int) -> Data:
 
 def given(values: Any, kind: str = "f") -> Data:
     """Exactly these values."""
-    array = np.asarray(values, KINDS[kind])
+    array: np.ndarray = np.asarray(values, KINDS[kind])
     return Data(array.shape, kind, values=array)
 
 
@@ -138,8 +139,6 @@ class Case:
 
     def reference(self) -> list[np.ndarray]:
         """One array per result: from the operation's reference, or from `compounds` where a body defines it."""
-        from tests.cases import compounds
-
         with np.errstate(all="ignore"):
             if self.op == "cast":
                 return [compounds.cast(self.arrays[0], self.generic)]
@@ -170,7 +169,7 @@ def value_of(expression: Expression | None) -> Any:
 
 
 def cases_of(family: str) -> Sequence[Case]:
-    found: Sequence[Case] = importlib.import_module(f"tests.cases.{family}").CASES
+    found: Sequence[Case] = importlib.import_module(f"nnef_cl.conformance.{family}").CASES
     return found
 
 

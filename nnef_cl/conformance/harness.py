@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from nnef_cl.codegen.target import Target
 
 from nnef_cl import passes
+from nnef_cl.codegen.target import Target
+from nnef_cl.conformance.case import Case
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
@@ -16,7 +17,6 @@ from nnef_cl.ir.program import Program
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose, build_plan
-from tests.cases import Case
 
 KINDS = {"f": "scalar", "i": "integer", "b": "logical"}
 TOLERANCE = {"rounding": 4e-6, "sums": 2e-5}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import inf, nan
+from typing import Any
 
-from tests.cases import Case, case, constant, f32, given, weights
+from nnef_cl.conformance.case import Case, case, constant, f32, given, weights
 
 PLAIN = ("sigmoid", "relu", "elu", "selu", "gelu", "silu", "softplus")
 SHAPES = ((2, 20, 3, 3), (1, 16, 2, 2), (33,), (), (2, 1, 2, 1, 2, 1, 2, 3))
@@ -12,6 +13,7 @@ LARGE = [nan, 0.0, 100.0, -60.0, 1e30, -1e4, 1e-4, -1e-4, 30.0]
 
 
 def plain() -> list[Case]:
+    other: dict[str, Any] = {"lambda": 0.75}  # no name for Python
     found = [case(op, f32(*shape, low=-4.0, high=4.0)) for op in PLAIN for shape in SHAPES]
     found += [case(op, given(LARGE)) for op in PLAIN]
     found += [
@@ -22,7 +24,7 @@ def plain() -> list[Case]:
         case("elu", given([-inf, -1.0, 2.0]), alpha=0.5, expected=[-0.5, -0.3160603, 2.0]),
         case("elu", f32(2, 5, 3), alpha=2.0),
         case("selu", given([-1.0, 1.0]), expected=[-1.1113307, 1.0507010]),
-        case("selu", f32(2, 5, 3), alpha=1.5, **{"lambda": 0.75}),
+        case("selu", f32(2, 5, 3), alpha=1.5, **other),
     ]  # fmt: skip
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cases import Case, case, f32, given, weights
+from nnef_cl.conformance.case import Case, case, f32, given, weights
 
 SIZES = ((1, 7, 5), (5, 1, 3), (3, 4, 1), (1, 1, 1), (16, 16, 16), (17, 20, 33), (4, 33, 48), (1, 64, 40), (8, 8, 100))
 """Rows, depth, columns."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 from typing import Any
 
-from tests.cases import Case, case, constant, f32, given, mask, weights
+from nnef_cl.conformance.case import Case, case, constant, f32, given, mask, weights
 
 SCALAR = ("sum_reduce", "mean_reduce", "max_reduce", "min_reduce", "argmax_reduce", "argmin_reduce")
 LOGICAL = ("any_reduce", "all_reduce")
