@@ -62,7 +62,10 @@ class Scratch:
 
 
 class Pack(Protocol):
-    """A frozen, hashable function from a logical array to the array a kernel reads, made once, at load."""
+    """A frozen, hashable function from a logical array to the array a kernel reads, made once, at load.
+
+    The result may be a view in any order: it is copied to the device element by element.
+    """
 
     @property
     def item_bytes(self) -> int: ...
@@ -77,6 +80,15 @@ class PackFloats:
     """Base of the packings of float32."""
 
     item_bytes: ClassVar[int] = 4
+
+
+def zero_padded(array: np.ndarray, shape: Shape) -> np.ndarray:
+    """The array in the first corner of one of zeros; itself where it has that shape already."""
+    if array.shape == shape:
+        return array
+    padded = np.zeros(shape, array.dtype)
+    padded[tuple(map(slice, array.shape))] = array
+    return padded
 
 
 @dataclass(frozen=True)

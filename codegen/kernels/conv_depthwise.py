@@ -11,7 +11,7 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats
+from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
@@ -128,10 +128,10 @@ class PackLanes(PackFloats):
     def __call__(self, filter: np.ndarray) -> np.ndarray:
         c = filter.shape[0]
         blocks, rows, columns, _, _ = self.shape(filter.shape)
-        padded = np.zeros((blocks * self.width, self.per_group, filter[0, 0].size), np.float32)
-        padded[:c] = filter.reshape(c, self.per_group, -1)
+        shape = (blocks * self.width, self.per_group, rows * columns)
+        padded = zero_padded(filter.reshape(c, self.per_group, -1), shape)
         split = padded.reshape(blocks, self.width, self.per_group, rows, columns)
-        return np.ascontiguousarray(split.transpose(0, 3, 4, 2, 1))
+        return split.transpose(0, 3, 4, 2, 1)
 
 
 def conv_depthwise(

@@ -11,7 +11,7 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats
+from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
@@ -162,10 +162,10 @@ class PackFilter(PackFloats):
     def __call__(self, filter: np.ndarray) -> np.ndarray:
         k, c = filter.shape[:2]
         _, tiles, steps, taps, _, lanes = self.shape(filter.shape)
-        padded = np.zeros((self.groups, tiles * lanes, steps * self.channels, taps), np.float32)
-        padded[:, : k // self.groups, :c] = filter.reshape(self.groups, k // self.groups, c, taps)
+        grouped = filter.reshape(self.groups, k // self.groups, c, taps)
+        padded = zero_padded(grouped, (self.groups, tiles * lanes, steps * self.channels, taps))
         split = padded.reshape(self.groups, tiles, lanes, steps, self.channels, taps)
-        return np.ascontiguousarray(split.transpose(0, 1, 3, 5, 4, 2))
+        return split.transpose(0, 1, 3, 5, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,8 @@ class PackBias(PackFloats):
 
     def __call__(self, bias: np.ndarray) -> np.ndarray:
         each = self.channels // self.groups
-        padded = np.zeros(self.shape(bias.shape), np.float32)
-        padded[:, :each] = np.broadcast_to(bias.reshape(-1), (self.channels,)).reshape(self.groups, each)
-        return padded
+        values = np.broadcast_to(bias.reshape(-1), (self.channels,)).reshape(self.groups, each)
+        return zero_padded(values, self.shape(bias.shape))
 
 
 def conv_direct(

@@ -11,7 +11,7 @@ from nnef_cl.codegen.access import offset
 from nnef_cl.codegen.ctypes import load
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats
+from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
 from nnef_cl.codegen.kernels.conv_direct import choose_tile
 from nnef_cl.codegen.target import Target
 
@@ -158,9 +158,8 @@ class PackPanels(PackFloats):
         b = np.swapaxes(matrix, -1, -2) if self.transposed else matrix
         *batch, depth, columns = b.shape
         tiles = -(-columns // self.lanes)
-        padded = np.zeros((*batch, depth, tiles * self.lanes), np.float32)
-        padded[..., :columns] = b
-        return np.ascontiguousarray(np.moveaxis(padded.reshape(*batch, depth, tiles, self.lanes), -2, -3))
+        padded = zero_padded(b, (*batch, depth, tiles * self.lanes))
+        return np.moveaxis(padded.reshape(*batch, depth, tiles, self.lanes), -2, -3)
 
 
 def matmul_tile(rows: int, columns: int, target: Target) -> tuple[int, int, int]:

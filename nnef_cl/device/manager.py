@@ -118,9 +118,24 @@ class Device:
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         """Host array (any strides) -> start of the buffer; returns when the array may be changed."""
-        if array.nbytes:
-            with self.translated("copying to the device"):
+        if not array.nbytes:
+            return
+        with self.translated("copying to the device"):
+            if self.target.unified_memory and not array.flags.c_contiguous:
+                self._write_in_place(buffer, array)
+            else:
                 opencl().enqueue_copy(self.queue, buffer, np.ascontiguousarray(array), is_blocking=True)
+
+    def _write_in_place(self, buffer: Buffer, array: np.ndarray) -> None:
+        """Without a contiguous copy of the array in between."""
+        cl = opencl()
+        mapped, _ = cl.enqueue_map_buffer(
+            self.queue, buffer, cl.map_flags.WRITE_INVALIDATE_REGION, 0, array.shape, array.dtype, is_blocking=True
+        )
+        try:
+            np.copyto(mapped, array)
+        finally:
+            mapped.base.release(self.queue)
 
     def read(self, buffer: Buffer, array: np.ndarray) -> np.ndarray:
         """Start of the buffer -> C-contiguous host array, after all work enqueued before; returns it."""

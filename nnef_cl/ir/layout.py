@@ -36,14 +36,14 @@ class Layout:
         return self.block > 1 and shape[1] % self.block != 0
 
     def pack(self, array: np.ndarray) -> np.ndarray:
-        """Logical array -> stored array."""
+        """Logical array -> stored array, a view where that is possible."""
         if self.block == 1:
-            return np.ascontiguousarray(array)
+            return array
         n, c, *rest = array.shape
         blocks = -(-c // self.block)
         padded = np.zeros((n, blocks * self.block, *rest), array.dtype)
         padded[:, :c] = array
-        return np.ascontiguousarray(np.moveaxis(padded.reshape(n, blocks, self.block, *rest), 2, -1))
+        return np.moveaxis(padded.reshape(n, blocks, self.block, *rest), 2, -1)
 
     def unpack(self, stored: np.ndarray, shape: Shape) -> np.ndarray:
         """Stored array (any shape of the right volume) -> logical array of `shape`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Op:
-    """declaration: parsed NNEF text; a body in it makes the operation a compound that the importer expands.
+    """text: the NNEF declaration; a body in it makes the operation a compound that the importer expands.
 
     infer(**shapes and attributes) -> Shapes: tensors arrive as shapes, an array of tensors as a list of shapes;
     raises RuleError. reference(**arrays and attributes): the plainest numpy that is right; returns one array, or a
@@ -50,7 +51,7 @@ class Op:
     fusable: its last kernel can apply an epilogue.
     """
 
-    declaration: Fragment
+    text: str
     infer: Callable[..., Shapes] | None = None
     reference: Callable[..., Any] | None = None
     expression: str | None = None
@@ -59,9 +60,14 @@ class Op:
     blocked: Callable[[Problem, int], bool] | None = None
     fusable: bool = False
 
-    @property
+    @cached_property
+    def declaration(self) -> Fragment:
+        """The parsed text. Parsed when it is needed: a model uses few of all operations."""
+        return parse_fragment(self.text)
+
+    @cached_property
     def name(self) -> str:
-        return self.declaration.name
+        return _declared_name(self.text) or self.declaration.name
 
     @cached_property
     def tensor_parameters(self) -> tuple[Parameter, ...]:
@@ -114,6 +120,12 @@ def is_tensor(parameter: Parameter) -> bool:
     return isinstance(kind, TensorType)
 
 
+def _declared_name(text: str) -> str:
+    """What stands behind the word `fragment` at the text's start; '' where it begins otherwise, with a comment say."""
+    found = re.match(r"\s*fragment\s+([A-Za-z_]\w*)", text, re.ASCII)
+    return found[1] if found else ""
+
+
 def op(
     declaration: str,
     *,
@@ -126,7 +138,7 @@ def op(
     fusable: bool = False,
 ) -> Op:
     """An operation from its NNEF declaration (`fragment name( ... ) -> ( ... );`, or with a body)."""
-    return Op(parse_fragment(declaration), infer, reference, expression, lower, flops, blocked, fusable)
+    return Op(declaration, infer, reference, expression, lower, flops, blocked, fusable)
 
 
 @dataclass(frozen=True)
