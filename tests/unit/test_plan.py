@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from nnef_cl.codegen.target import Target
 
-from benchmarks import zoo
 from nnef_cl import passes
 from nnef_cl.conformance.case import FAMILIES, cases_of
 from nnef_cl.conformance.harness import family_graph
@@ -18,6 +19,9 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.records import Buffer, Plan
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import zoo
 
 OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)
