@@ -99,7 +99,18 @@ class Packed:
     pack: Pack
 
 
-Operand = Input | Output | Scratch | Packed
+@dataclass(frozen=True)
+class Flag:
+    """One int32 of the launch's own, zero at first: the kernel sets it where the run went wrong.
+
+    input: the node's input that is to blame; trouble: what is wrong with it, completing "'name' ...".
+    """
+
+    input: int
+    trouble: str
+
+
+Operand = Input | Output | Scratch | Packed | Flag
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,13 @@ class Error(Exception):
     """Base of every error nnef-cl raises on purpose."""
 
 
+def located(message: str, where: object = None, op: str = "", tensor: str = "") -> str:
+    """``graph.nnef:14:5: conv 'conv1': message``, without the parts that are not known."""
+    subject = " ".join(part for part in (op, f"'{tensor}'" if tensor else "") if part)
+    place = "" if where is None else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(where))
+    return "".join(f"{part}: " for part in (place, subject) if part) + message
+
+
 class ModelError(Error):
     """The model (its text, its files, its shapes) is wrong or asks for something not supported.
 
@@ -16,10 +23,7 @@ class ModelError(Error):
 
     def __init__(self, message: str, *, where: object = None, op: str = "", tensor: str = "") -> None:
         self.message, self.where, self.op, self.tensor = message, where, op, tensor
-        subject = " ".join(part for part in (op, f"'{tensor}'" if tensor else "") if part)
-        place = "" if where is None else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(where))
-        prefix = "".join(f"{part}: " for part in (place, subject) if part)
-        super().__init__(prefix + message)
+        super().__init__(located(message, where, op, tensor))
 
 
 class ModelSyntaxError(ModelError):
@@ -39,7 +43,7 @@ class RuleError(Exception):
 
 
 class InputError(Error):
-    """What the caller passed to ``load`` or ``run`` does not fit the model."""
+    """What the caller passed to ``load`` or ``run`` does not fit the model; indices outside among it."""
 
 
 class UsageError(Error):

@@ -10,8 +10,9 @@ import numpy as np
 from nnef_cl.codegen.render import render_program
 from nnef_cl.device.ahead import Job, Launch
 from nnef_cl.device.manager import Device
+from nnef_cl.errors import InputError, located
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.plan.records import Buffer, Plan, Step
+from nnef_cl.plan.records import FLAG_BYTES, Buffer, Plan, Step
 
 Progress = Callable[[str, int, int], None]
 PROGRAM_KERNELS = 8
@@ -51,6 +52,9 @@ class Executable:
         self._progress("upload", len(self.plan.weights), len(self.plan.weights))
         for index, size in enumerate(self.plan.slots):
             self._buffers[Buffer("slot", index)] = self.device.buffer(size)
+        for index in range(len(self.plan.faults)):
+            self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
+            self._clear(index)
         self._launches = [self._bind(step) for step in self.plan.steps]
 
     def _bind(self, step: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
@@ -62,7 +66,10 @@ class Executable:
         return kernel, step.kernel.global_size, step.kernel.local_size
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """inputs: logical arrays in storage types, C-contiguous. Returns logical arrays in API types."""
+        """inputs: logical arrays in storage types, C-contiguous. Returns logical arrays in API types.
+
+        Raises InputError where a kernel reports what is wrong with the data it got.
+        """
         for name, array in inputs.items():
             self.device.write(self._buffers[self.plan.inputs[name][0]], array)
         self.enqueue()
@@ -70,6 +77,7 @@ class Executable:
             self.device.finish()
             self.device.programs.keep_launched()
             self._launched = True
+        self._check_faults()
         return {name: self._read(*place) for name, place in self.plan.outputs.items()}
 
     def enqueue(self) -> list[Any]:
@@ -79,6 +87,21 @@ class Executable:
         queue, launch = self.device.queue, cl.enqueue_nd_range_kernel
         with self.device.translated("running the network"):
             return [launch(queue, kernel, size, local) for kernel, size, local in self._launches]
+
+    def _check_faults(self) -> None:
+        """Raises the first fault of the run in order of execution; no flag stays set."""
+        found = []
+        for index, fault in enumerate(self.plan.faults):
+            flag = np.zeros(1, np.int32)
+            self.device.read(self._buffers[Buffer("fault", index)], flag)
+            if flag[0]:
+                found.append(fault)
+                self._clear(index)
+        if found:
+            raise InputError(located(found[0].message, found[0].position or None, found[0].op, found[0].node))
+
+    def _clear(self, index: int) -> None:
+        self.device.write(self._buffers[Buffer("fault", index)], np.zeros(1, np.int32))
 
     def device_seconds(self) -> list[float]:
         """One more run with the inputs as they are: the seconds of every step (needs a profiling device)."""
@@ -112,5 +135,5 @@ def jobs_of(plan: Plan) -> list[Job]:
 
 
 def _launch(plan: Plan, step: Step) -> Launch:
-    sizes = [plan.weights[b.index].bytes if b.kind == "weight" else plan.slots[b.index] for b in step.arguments]
+    sizes = [plan.bytes_of(buffer) for buffer in step.arguments]
     return Launch(step.kernel.name, step.kernel.global_size, step.kernel.local_size, sizes)

@@ -56,14 +56,14 @@ def npz_names(path: Path) -> list[str]:
 
 
 def random_inputs(specs: Mapping[str, TensorSpec], seed: int) -> dict[str, np.ndarray]:
-    """Seeded values for every input: normal floats; integers 0 and 1, valid as indices; booleans."""
+    """Seeded values for every input: normal floats; integers 0, which every axis has as an index; booleans."""
     return {name: _random(spec, np.random.default_rng([seed, k])) for k, (name, spec) in enumerate(specs.items())}
 
 
 def _random(spec: TensorSpec, generator: np.random.Generator) -> np.ndarray:
     if spec.dtype.kind == "scalar":
         return generator.standard_normal(spec.shape, np.float32).astype(spec.dtype.api, copy=False)
-    return generator.integers(0, 2, spec.shape).astype(spec.dtype.api)
+    return generator.integers(0, 2 if spec.dtype.kind == "logical" else 1, spec.shape).astype(spec.dtype.api)
 
 
 def _read_file(path: Path, name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Rearrangements whose source index is not affine: borders of `pad`, indices of `gather`."""
+"""Rearrangements whose source index is not affine: borders of `pad`, indices of `gather`; the check of indices."""
 
 from __future__ import annotations
 
@@ -98,6 +98,28 @@ class Gather(Kernel):
         return stored_type(self.dtype)
 
 
+@dataclass(frozen=True)
+class CheckIndices(Kernel):
+    """Sets the flag where one of `count` indices is outside 0 .. limit-1."""
+
+    stem: ClassVar[str] = "check_indices"
+    count: int
+    limit: int
+    grid: Grid
+
+    @property
+    def title(self) -> str:
+        return f"{self.count} of them below {self.limit}"
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+
 def pad(dtype: DType, x: Shape, y: Shape, before: Shape, border: str, value: float, target: Target) -> Pad:
     count = 1
     for extent in y:
@@ -107,3 +129,7 @@ def pad(dtype: DType, x: Shape, y: Shape, before: Shape, border: str, value: flo
 
 def gather(dtype: DType, outer: int, extent: int, count: int, inner: int, target: Target) -> Gather:
     return Gather(dtype, outer, extent, count, inner, Grid.of(outer * count * inner, target))
+
+
+def check_indices(count: int, limit: int, target: Target) -> CheckIndices:
+    return CheckIndices(count, limit, Grid.of(count, target))

@@ -200,14 +200,6 @@ def pad(problem: Problem, target: Target) -> list[Candidate]:
     return single("pad", Launch(kernel, (Input(0), Output())))
 
 
-def gather(problem: Problem, target: Target) -> list[Candidate]:
-    x, indices = problem.inputs
-    axis = problem.attrs["axis"]
-    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    kernel = lookup.gather(x.dtype, outer, x.shape[axis], indices.volume, inner, target)
-    return single("gather", Launch(kernel, (Input(0), Input(1), Output())))
-
-
 # Windows ---------------------------------------------------------------------------------------------------
 def _geometry(window: Window, border: str) -> Geometry:
     return Geometry(window.size, window.stride, window.dilation, window.before, border)

@@ -8,10 +8,11 @@ import numpy as np
 
 from nnef_cl.errors import RuleError
 from nnef_cl.ir.layout import Shape
-from nnef_cl.ops import lowering
+from nnef_cl.ops import indexed, lowering
 from nnef_cl.ops.base import op
 from nnef_cl.ops.shapes import (
     check_axes,
+    check_indices,
     check_length,
     check_positive,
     checked,
@@ -168,9 +169,7 @@ def gathered(input: Shape, indices: Shape, axis: int) -> Shape:
 
 
 def gather(input: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
-    extent = input.shape[axis]
-    if indices.size and (indices.min() < 0 or indices.max() >= extent):
-        raise RuleError(f"indices reach from {indices.min()} to {indices.max()}, axis {axis} has {extent} elements")
+    check_indices("indices", indices, input.shape[axis])
     return np.take(input, indices, axis=axis)
 
 
@@ -213,7 +212,7 @@ OPS = (
     op("fragment tile<?>( input: tensor<?>, repeats: integer[] ) -> ( output: tensor<?> );",
        infer=tiled, reference=tile, lower=lowering.tile),
     op("""fragment gather<?>( input: tensor<?>, indices: tensor<integer>, axis: integer = 0 )
-          -> ( output: tensor<?> );""", infer=gathered, reference=gather, lower=lowering.gather),
+          -> ( output: tensor<?> );""", infer=gathered, reference=gather, lower=indexed.gather),
     op("fragment cast<?>( input: tensor<> ) -> ( output: tensor<?> );", infer=same, lower=lowering.cast),
     op("fragment copy_n<?>( x: tensor<?>, times: integer ) -> ( y: tensor<?>[] );",
        infer=repeated, reference=copy_n, lower=lowering.copies),

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nnef_cl.errors import RuleError
 from nnef_cl.ir.layout import Shape
 
@@ -56,6 +58,17 @@ def check_axes(axes: Sequence[int], rank: int) -> None:
     for axis in axes:
         require(rank > 0, f"axis {axis} is given, a tensor of rank 0 has none")
         require(0 <= axis < rank, f"axis {axis} is outside 0..{rank - 1}")
+
+
+def index_trouble(limit: int) -> str:
+    """What is wrong with a tensor of indices that must be from 0 to limit - 1."""
+    return f"holds an index outside 0..{limit - 1}"
+
+
+def check_indices(name: str, indices: np.ndarray, limit: int) -> None:
+    once = indices[tuple(slice(1 if stride == 0 else None) for stride in indices.strides)]
+    outside = once[(once < 0) | (once >= limit)]
+    require(outside.size == 0, f"'{name}' {index_trouble(limit)}: {outside[:1].tolist()}")
 
 
 def check_length(values: Sequence[Any], length: int, name: str) -> None:

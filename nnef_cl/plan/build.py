@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnef_cl.codegen.kernel import Candidate, Input, Operand, Output, Pack, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Flag, Input, Operand, Output, Pack, Packed, Scratch
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import ModelError, RuleError, UnsupportedError
 from nnef_cl.ir.dtype import DType
@@ -18,7 +18,7 @@ from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.memory import Lifetime, assign_slots
-from nnef_cl.plan.records import Buffer, Plan, Step, Weight
+from nnef_cl.plan.records import Buffer, Fault, Plan, Step, Weight
 
 MAX_ELEMENTS = 2**31 - 1
 """Kernels index with 32-bit integers."""
@@ -26,6 +26,8 @@ TOO_MANY = f"has more than {MAX_ELEMENTS} elements"
 MAX_REPEATED = 1 << 26
 """Elements of a constant that repeats fewer values: a line of text must not cost gigabytes."""
 
+Argument = str | Buffer
+"""A tensor's root name until slots are assigned, or a buffer that is settled."""
 Choose = Callable[[Problem, list[Candidate]], Candidate]
 
 
@@ -63,11 +65,12 @@ class _Builder:
         self.root: dict[str, str] = {}
         self.spans: dict[str, list[int]] = {}
         self.sizes: dict[str, int] = {}
-        self.weights: dict[tuple[int, Pack], int] = {}
-        self.constant_alias: dict[str, int] = {}
+        self.weights: dict[tuple[int, Pack], Buffer] = {}
+        self.constant_alias: dict[str, Buffer] = {}
         self.records: list[Weight] = []
         self.position = ""
-        self.draft: list[tuple[Step, tuple[str | int, ...]]] = []
+        self.draft: list[tuple[Step, tuple[Argument, ...]]] = []
+        self.faults: list[Fault] = []
 
     def build(self) -> Plan:
         for name in self.graph.inputs:
@@ -86,7 +89,9 @@ class _Builder:
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
         outputs = {n: self._place(n, where) for n in self.graph.outputs}
-        return Plan(self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs)
+        return Plan(
+            self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs, tuple(self.faults)
+        )  # fmt: skip
 
     def _lower(self, node: Node) -> None:
         self.position = node.position
@@ -149,9 +154,11 @@ class _Builder:
             span = self.spans[self._root(name)]
             span[1] = max(span[1], at)
 
-    def _argument(self, node: Node, operand: Operand) -> str | int:
-        """A tensor's root name, or a weight's number."""
+    def _argument(self, node: Node, operand: Operand) -> Argument:
         match operand:
+            case Flag(index, trouble):
+                self.faults.append(Fault(f"'{node.inputs[index]}' {trouble}", node.name, node.op, node.position))
+                return Buffer("fault", len(self.faults) - 1)
             case Output(index):
                 return node.outputs[index]
             case Scratch(index):
@@ -165,12 +172,12 @@ class _Builder:
                 return self._stored(name) if name in self.graph.constants else self._root(name)
         raise AssertionError(operand)
 
-    def _stored(self, name: str) -> int:
+    def _stored(self, name: str) -> Buffer:
         spec = self.graph.tensors[name]
         return self._weight(name, Store(spec.layout, spec.dtype))
 
-    def _weight(self, name: str, pack: Pack) -> int:
-        """Number of the buffer; constants of one array, packed alike, share it."""
+    def _weight(self, name: str, pack: Pack) -> Buffer:
+        """The constant's buffer; constants of one array, packed alike, share it."""
         constant = self.graph.constants[name]
         key = id(constant), pack
         if key not in self.weights:
@@ -179,7 +186,7 @@ class _Builder:
                 raise self._refused(name, TOO_MANY)
             if volume > MAX_REPEATED and 0 in constant.array.strides:
                 raise self._refused(name, f"repeats its values into more than {MAX_REPEATED} elements")
-            self.weights[key] = len(self.records)
+            self.weights[key] = Buffer("weight", len(self.records))
             self.records.append(Weight(constant, pack, pack.item_bytes * volume))
         return self.weights[key]
 
@@ -189,18 +196,18 @@ class _Builder:
             f"{self.graph.tensors[name]} {why}", where=self.position or None, op="constant", tensor=name
         )
 
-    def _bound(self, step: Step, arguments: tuple[str | int, ...], where: dict[str, int]) -> Step:
+    def _bound(self, step: Step, arguments: tuple[Argument, ...], where: dict[str, int]) -> Step:
         buffers = tuple(
-            Buffer("weight", a) if isinstance(a, int) else Buffer("slot", where[self.root.get(a, a)]) for a in arguments
+            Buffer("slot", where[self.root.get(a, a)]) if isinstance(a, str) else a for a in arguments
         )
         return Step(step.kernel, buffers, step.node, step.op, step.algorithm, step.position)
 
     def _place(self, name: str, where: dict[str, int]) -> tuple[Buffer, TensorSpec]:
         spec = self.graph.tensors[name]
         if name in self.constant_alias:
-            return Buffer("weight", self.constant_alias[name]), spec
+            return self.constant_alias[name], spec
         if name in self.graph.constants:
-            return Buffer("weight", self._stored(name)), spec
+            return self._stored(name), spec
         return Buffer("slot", where[self._root(name)]), spec
 
 

@@ -9,6 +9,8 @@ from nnef_cl.codegen.kernel import Kernel, Pack
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.tensor import Constant, TensorSpec
 
+FLAG_BYTES = 4
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -21,7 +23,8 @@ class Weight:
 
 @dataclass(frozen=True)
 class Buffer:
-    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight': index into Plan.weights."""
+    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight': index into Plan.weights; 'fault': index
+    into Plan.faults."""
 
     kind: str
     index: int
@@ -40,8 +43,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What a run whose kernel sets this flag failed of: message, and the node at fault with its place in the text."""
+
+    message: str
+    node: str
+    op: str
+    position: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """slots: bytes of each. inputs, outputs: tensor -> where it is and what (its layout included)."""
+    """slots: bytes of each. inputs, outputs: tensor -> where it is and what (its layout included). faults: one int32
+    each, to be looked at after a run."""
 
     name: str
     target: Target
@@ -50,6 +64,7 @@ class Plan:
     weights: tuple[Weight, ...]
     inputs: Mapping[str, tuple[Buffer, TensorSpec]]
     outputs: Mapping[str, tuple[Buffer, TensorSpec]]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -66,7 +81,15 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        return self.slot_bytes + self.weight_bytes
+        return self.slot_bytes + self.weight_bytes + FLAG_BYTES * len(self.faults)
+
+    def bytes_of(self, buffer: Buffer) -> int:
+        match buffer.kind:
+            case "slot":
+                return self.slots[buffer.index]
+            case "weight":
+                return self.weights[buffer.index].bytes
+        return FLAG_BYTES
 
     def __str__(self) -> str:
         lines = [

@@ -46,7 +46,7 @@ def check_no_hazards(plan: Plan) -> None:
     """No step writes what it reads, a weight, or (but for the inputs) reads what nothing has written."""
     written = {buffer for buffer, _ in plan.inputs.values()}
     for reads, result in operands(plan):
-        assert result.kind == "slot" and result not in reads
+        assert result.kind in ("slot", "fault") and result not in reads
         assert all(buffer.kind == "weight" or buffer in written for buffer in reads)
         written.add(result)
     outputs = [buffer for buffer, _ in plan.outputs.values()]

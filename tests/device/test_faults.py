@@ -1,0 +1,64 @@
+"""Indices that come from data: one outside is an error after the run, and the session goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnef_cl
+from nnef_cl.errors import InputError, ModelError
+from tests.device.test_session import save
+
+TWO = """version 1.0;
+graph two( x, first, second ) -> ( a, b )
+{
+    x = external(shape = [3, 4]);
+    first = external<integer>(shape = [2]);
+    second = external<integer>(shape = [2, 2]);
+    a = gather(x, first);
+    b = gather(a, second, axis = 1);
+}
+"""
+X = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def run(session: nnef_cl.Session, first: list[int], second: list[list[int]]) -> dict[str, np.ndarray]:
+    return session.run({"x": X, "first": np.array(first), "second": np.array(second)})
+
+
+def check(session: nnef_cl.Session, first: list[int], second: list[list[int]]) -> None:
+    outputs = run(session, first, second)
+    np.testing.assert_array_equal(outputs["a"], X[first])
+    np.testing.assert_array_equal(outputs["b"], X[first][:, np.array(second)])
+
+
+def test_an_index_outside_is_an_error_after_the_run(tmp_path: Path, selector: str) -> None:
+    inside = [[0, 3], [1, 1]]
+    with nnef_cl.load(save(tmp_path / "two", TWO), device=selector) as session:
+        check(session, [0, 2], inside)
+        for wrong in ([0, 3], [-1, 0], [2**40, 0], [-(2**63), 0]):
+            with pytest.raises(InputError, match=r"^graph.nnef:7:9: gather 'a': 'first' holds an index outside 0..2$"):
+                run(session, wrong, inside)
+            check(session, [2, 1], inside)
+        with pytest.raises(InputError, match=r"^graph.nnef:8:9: gather 'b': 'second' holds an index outside 0..3$"):
+            run(session, [0, 1], [[0, 1], [2, 4]])
+        with pytest.raises(InputError, match="gather 'a'"):
+            run(session, [9, 9], [[9, 9], [9, 9]])
+        check(session, [0, 0], inside)
+
+
+def test_a_constant_index_outside_is_refused_at_load(tmp_path: Path, selector: str) -> None:
+    text = TWO.replace("external<integer>(shape = [2])", "constant<integer>(shape = [2], value = [1, 3])")
+    model = save(tmp_path / "constant", text.replace("x, first, second", "x, second"))
+    with pytest.raises(ModelError, match=r"^graph.nnef:7:9: gather 'a': 'indices' holds an index outside 0..2: \[3\]$"):
+        nnef_cl.load(model, device=selector)
+
+
+def test_constants_gathered_with_an_index_outside_are_refused_at_load(tmp_path: Path, selector: str) -> None:
+    text = TWO.replace("external<integer>(shape = [2])", "constant<integer>(shape = [2], value = [-1])")
+    text = text.replace("external(shape = [3, 4])", "constant(shape = [3, 4], value = [1.0])")
+    model = save(tmp_path / "folded", text.replace("x, first, second", "second"))
+    with pytest.raises(ModelError, match=r"^graph.nnef:7:9: gather 'a': 'indices' holds an index outside 0..2: \[-1\]$"):
+        nnef_cl.load(model, device=selector)
