@@ -16,10 +16,12 @@ from nnef_cl.format.syntax import ArrayExpression, Expression, Literal, TupleExp
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Op, is_tensor
 
-FAMILIES = ("activation", "conv", "matmul", "normalize", "pointwise", "pool", "rearrange", "reduce", "resize")
+FAMILIES = ("activation", "conv", "matmul", "normalize", "pointwise", "pool", "rearrange", "reduce", "resize", "state")
 """Modules of this folder with a list CASES; each is named after the module of nnef_cl/ops that it covers."""
 
 KINDS = {"f": np.float32, "i": np.int64, "b": np.bool_}
+INTRODUCING = ("external", "constant", "variable")
+"""Operations whose result is what their case has as its single input."""
 FEW = 8
 """Elements up to which given values are written out in a case's id."""
 
@@ -140,6 +142,8 @@ class Case:
     def reference(self) -> list[np.ndarray]:
         """One array per result: from the operation's reference, or from `compounds` where a body defines it."""
         with np.errstate(all="ignore"):
+            if self.op in INTRODUCING:
+                return list(self.arrays)
             if self.op == "cast":
                 return [compounds.cast(self.arrays[0], self.generic)]
             if self.record.reference is not None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from nnef_cl import passes
 from nnef_cl.codegen.target import Target
-from nnef_cl.conformance.case import Case
+from nnef_cl.conformance.case import INTRODUCING, Case
+from nnef_cl.conformance.comparison import difference
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
@@ -19,9 +20,6 @@ from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose, build_plan
 
 KINDS = {"f": "scalar", "i": "integer", "b": "logical"}
-TOLERANCE = {"rounding": 4e-6, "sums": 2e-5}
-"""Largest difference relative to the largest expected magnitude (at least 1)."""
-LONG_SUMS = ("conv", "deconv", "separable_conv", "separable_deconv", "matmul", "linear", "moments")
 
 
 def literal(value: Any) -> str:
@@ -47,7 +45,8 @@ def invocation(case: Case, names: Sequence[str], outputs: Sequence[str]) -> str:
     target = ", ".join(outputs)
     if str(results[0].type).endswith("[]"):
         target = f"[{target}]"
-    return f"{target} = {case.op}{generic}({tensors}{attrs});"
+    op = "copy" if case.op in INTRODUCING else f"{case.op}{generic}"
+    return f"{target} = {op}({tensors}{attrs});"
 
 
 def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
@@ -61,7 +60,10 @@ def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
         names = [f"c{number}_x{k}" for k in range(len(case.arrays))]
         for k, (name, array) in enumerate(zip(names, case.arrays, strict=True)):
             kind, shape = KINDS[array.dtype.kind], literal(list(array.shape))
-            if k in case.constants:
+            if case.op == "constant":
+                value = literal(array.ravel().tolist())
+                lines.append(f"{name} = constant<{kind}>(shape = {shape}, value = {value});")
+            elif k in case.constants:
                 variables[name] = array
                 lines.append(f"{name} = variable<{kind}>(shape = {shape}, label = '{name}');")
             else:
@@ -130,21 +132,7 @@ def candidates(case: Case, target: Target) -> int:
     return max(counts, default=0)
 
 
-def tolerance(op: str) -> float:
-    return TOLERANCE["sums" if op in LONG_SUMS else "rounding"]
-
-
 def compare(label: str, got: np.ndarray, expected: np.ndarray, allowed: float) -> None:
-    """Shapes, types, NaN and infinities alike; finite values within `allowed` of the largest magnitude."""
-    assert got.shape == expected.shape and got.dtype == expected.dtype, f"{label}: {got.dtype}{got.shape}"
-    if expected.dtype.kind != "f":
-        np.testing.assert_array_equal(got, expected, err_msg=label)
-        return
-    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected), err_msg=f"{label}: NaN")
-    infinite = np.isinf(expected)
-    np.testing.assert_array_equal(got[infinite], expected[infinite], err_msg=f"{label}: infinity")
-    finite = np.isfinite(expected)
-    largest = max(1.0, float(np.abs(expected[finite]).max(initial=0.0)))
-    difference = np.abs(got[finite].astype(np.float64) - expected[finite])
-    worst = float(difference.max(initial=0.0))
-    assert worst <= allowed * largest, f"{label}: differs by {worst:g} of {largest:g}, allowed {allowed:g} of it"
+    """For tests: AssertionError where the arrays differ by more than rounding may."""
+    failure = difference(got, expected).failure(allowed)
+    assert not failure, f"{label}: {failure}"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nnef_cl.conformance.case import FAMILIES, Case, cases_of
-from nnef_cl.conformance.harness import candidates, compare, family_graph, nth, tolerance
+from nnef_cl.conformance.comparison import tolerance
+from nnef_cl.conformance.harness import candidates, compare, family_graph, nth
 from nnef_cl.device import open_device
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from nnef_cl.conformance.case import FAMILIES, KINDS, Case, all_cases, case, cases_of, f32, given, value_of
+from nnef_cl.conformance.comparison import tolerance
 from nnef_cl.conformance.compounds import COMPOUNDS
-from nnef_cl.conformance.harness import compare, family_graph, interpret, tolerance
+from nnef_cl.conformance.harness import compare, family_graph, interpret
 from nnef_cl.errors import RuleError
 from nnef_cl.format.parser import parse_fragments
 from nnef_cl.format.syntax import Fragment, Literal
@@ -114,7 +115,7 @@ def test_a_name_twice_is_refused() -> None:
 
 # Cases -----------------------------------------------------------------------------------------------------
 def test_cases_cover_every_operation() -> None:
-    assert set(STANDARD) - {c.op for c in CASES} == set(DECLARED)
+    assert {c.op for c in CASES} == set(STANDARD)
 
 
 def test_case_ids_are_unique() -> None:

@@ -14,7 +14,7 @@ from nnef_cl.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "tests/README.md")
-COMMANDS = ("run", "bench", "devices", "info", "dump", "demo")
+COMMANDS = ("run", "bench", "devices", "info", "dump", "demo", "conformance")
 
 
 def blocks(text: str, language: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,20 @@
+"""Cases of operations that introduce tensors: what goes in as an input, a variable or a constant comes out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nnef_cl.conformance.case import Case, Data, case, constant, f32, given, i64, mask
+
+
+def introduced(op: str, held: Callable[[Data], Data]) -> list[Case]:
+    """Every type; ranks 0 to 8; extents that no vector width divides."""
+    scalars = [given(-2.5), given([1.0, 0.1, -3.0e-20, 3.0e20]), f32(2, 3, 1, 5, 1, 2, 1, 3)]
+    found = [case(op, held(data), generic="scalar") for data in scalars]
+    found += [case(op, held(data), generic="integer") for data in (given([2**40, -(2**62), 0], "i"), i64(3, 7))]
+    return [*found, case(op, held(mask(3, 17)), generic="logical")]
+
+
+CASES = [
+    *introduced("external", lambda data: data), *introduced("constant", constant), *introduced("variable", constant),
+]  # fmt: skip
