@@ -38,3 +38,12 @@ class Target:
             compute_units=2, work_group=64, max_work_group=1024, max_allocation=1 << 30,
             global_memory=1 << 32, unified_memory=True,
         )  # fmt: skip
+
+    @classmethod
+    def gpu(cls, local_memory: int = 32 << 10, max_work_group: int = 256, compute_units: int = 8) -> Target:
+        """A plausible device that puts work-items into lanes and has real local memory, for rendering without one."""
+        return cls(
+            name="gpu", vector_width=1, vector_registers=16, compute_units=compute_units,
+            work_group=min(128, max_work_group), max_work_group=max_work_group, max_allocation=1 << 30,
+            global_memory=1 << 32, unified_memory=False, local_memory=local_memory,
+        )  # fmt: skip

@@ -11,19 +11,20 @@ import pytest
 from nnef_cl.conformance.case import FAMILIES, Case, cases_of
 from nnef_cl.conformance.comparison import tolerance
 from nnef_cl.conformance.harness import candidates, compare, family_graph, nth
-from nnef_cl.device import open_device
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
+from tests.device.shapes import open_shaped
 
 ALTERNATIVES = ("conv",)
 """Families with operations that have a second candidate kernel."""
+shapes = pytest.mark.parametrize("shape", ("own", "gpu small" if OCLGRIND else "gpu"))
 
 
-def run(cases: Sequence[Case], selector: str, candidate: int) -> dict[str, np.ndarray]:
+def run(cases: Sequence[Case], selector: str, shape: str, candidate: int) -> dict[str, np.ndarray]:
     """The cases' results on a device; two runs of one session must be bit-equal."""
     graph, inputs = family_graph(cases)
-    with Session(graph, open_device(selector), STANDARD | INTERNAL, choose=nth(candidate)) as session:
+    with Session(graph, open_shaped(selector, shape), STANDARD | INTERNAL, choose=nth(candidate)) as session:
         first, second = session.run(inputs), session.run(inputs)
         for name, array in first.items():
             np.testing.assert_array_equal(array, second[name])
@@ -31,8 +32,8 @@ def run(cases: Sequence[Case], selector: str, candidate: int) -> dict[str, np.nd
 
 
 @functools.cache
-def outputs(family: str, selector: str) -> dict[str, np.ndarray]:
-    return run(cases_of(family), selector, 0)
+def outputs(family: str, selector: str, shape: str) -> dict[str, np.ndarray]:
+    return run(cases_of(family), selector, shape, 0)
 
 
 def check(case: Case, number: int, got: dict[str, np.ndarray]) -> None:
@@ -45,19 +46,24 @@ NUMBERED = [
 ]
 
 
+@shapes
 @pytest.mark.parametrize(("family", "number"), NUMBERED)
-def test_case(family: str, number: int, selector: str) -> None:
+def test_case(family: str, number: int, selector: str, shape: str) -> None:
     case = cases_of(family)[number]
     if OCLGRIND:  # alone, so that a report belongs to the case
-        check(case, 0, run([case], selector, 0))
+        check(case, 0, run([case], selector, shape, 0))
     else:
-        check(case, number, outputs(family, selector))
+        check(case, number, outputs(family, selector, shape))
 
 
+@shapes
 @pytest.mark.parametrize("family", ALTERNATIVES)
-def test_second_candidates(family: str, selector: str) -> None:
-    cases = [one for one in cases_of(family) if candidates(one, open_device(selector).target) > 1]
-    assert cases
-    got = run(cases, selector, 1)
-    for number, one in enumerate(cases):
-        check(one, number, got)
+def test_other_candidates(family: str, selector: str, shape: str) -> None:
+    target = open_shaped(selector, shape).target
+    counts = [candidates(one, target) for one in cases_of(family)]
+    assert max(counts) > 1
+    for candidate in range(1, max(counts)):
+        cases = [one for one, count in zip(cases_of(family), counts, strict=True) if count > candidate]
+        got = run(cases, selector, shape, candidate)
+        for number, one in enumerate(cases):
+            check(one, number, got)
