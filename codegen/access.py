@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnef_cl.codegen.ctypes import load, store, stored_type
+from nnef_cl.codegen.ctypes import INT_MAX, load, store, stored_type
 
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 
 
-def offset(index: list[str] | tuple[str, ...], strides: Shape, base: int = 0) -> str:
-    """C text of base + sum(index * stride), without the terms that vanish."""
-    terms = [i if s == 1 else f"{i} * {s}" for i, s in zip(index, strides, strict=True) if s != 0 and i != "0"]
+def offset(index: list[str] | tuple[str, ...], strides: Shape, base: int = 0, wide: bool = False) -> str:
+    """C text of base + sum(index * stride), without the terms that vanish; wide: computed with 64 bits."""
+    long = "(long)" if wide else ""
+    terms = [
+        f"{long}{i}" if s == 1 else f"{long}{i} * {s}"
+        for i, s in zip(index, strides, strict=True) if s != 0 and i != "0"
+    ]  # fmt: skip
     if base:
         terms.append(str(base))
     return " + ".join(terms) or "0"
+
+
+def is_wide(extents: Shape, strides: Shape, base: int = 0) -> bool:
+    """Whether the offset of some element needs 64 bits."""
+    return base + sum((n - 1) * s for n, s in zip(extents, strides, strict=True)) > INT_MAX
+
+
+def join_axes(extents: Shape, operands: Sequence[Shape]) -> tuple[Shape, list[Shape]]:
+    """Drops axes of extent 1 and joins neighbours that every operand (its strides) walks as one; keeps the order."""
+    kept: list[int] = []
+    columns: list[list[int]] = []
+    for axis, extent in enumerate(extents):
+        if extent == 1:
+            continue
+        strides = [operand[axis] for operand in operands]
+        if columns and all(a == s * extent for a, s in zip(columns[-1], strides, strict=True)):
+            kept[-1] *= extent
+            columns[-1] = strides
+        else:
+            kept.append(extent)
+            columns.append(strides)
+    return tuple(kept), [tuple(column[k] for column in columns) for k in range(len(operands))]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Storage types -> OpenCL names, and the spelling of numbers and vector loads."""
+"""Storage types -> OpenCL names, and the spelling of numbers, index types and vector loads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from nnef_cl.ir.dtype import BOOL, F32, I64, DType
 
 _STORED = {F32: "float", I64: "long", BOOL: "uchar"}
 _VALUE = {F32: "float", I64: "long", BOOL: "int"}
+
+INT_MAX = 2**31 - 1
+"""The largest index that an `int` holds."""
+
+
+def index_type(largest: int) -> str:
+    """The type of an index that may become `largest`: int wherever that is enough."""
+    return "int" if largest <= INT_MAX else "long"
 
 
 def stored_type(dtype: DType) -> str:

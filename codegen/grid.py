@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnef_cl.codegen.ctypes import index_type
 from nnef_cl.codegen.target import Target
 
 GROUPS_PER_UNIT = 8
@@ -30,6 +31,11 @@ class Grid:
         groups = target.compute_units * GROUPS_PER_UNIT
         smallest = max(1, SMALLEST_GROUP // (local * width * cost))
         return cls(count, max(smallest, -(-count // (groups * local))), local)
+
+    @property
+    def index(self) -> str:
+        """C type of an item's number, rounded up to whole groups."""
+        return index_type((self.global_size[0] + self.local) * self.chunk)
 
     @property
     def global_size(self) -> tuple[int]:

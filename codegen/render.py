@@ -39,7 +39,9 @@ def _lookup() -> TemplateLookup:
     folder = resources.files("nnef_cl.kernels_cl")
     return TemplateLookup(
         directories=[str(folder)], strict_undefined=True, default_filters=["c_text"],
-        imports=["from nnef_cl.codegen.render import c_text"],
+        imports=[
+            "import math", "from nnef_cl.codegen.ctypes import index_type", "from nnef_cl.codegen.render import c_text",
+        ],
     )  # fmt: skip
 
 

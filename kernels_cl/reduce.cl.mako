@@ -1,44 +1,47 @@
 ## Reduction over any axes; sums go through a partial sum per innermost run, which keeps long ones accurate.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 <%
-    outer, inner = list(range(len(p.reduced)))[:-1], len(p.reduced) - 1
+    task = p.task
+    outer, inner = list(range(len(task.reduced)))[:-1], len(task.reduced) - 1
+    last = task.reduced[inner]
 %>\
 __kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
 void ${p.name}(${p.arguments})
 {
 ${grid.loop(p.grid)}\
-${grid.split(p.split_names, p.counts)}\
-% if p.width > 1:
-        const int ${p.axes[-1]} = step * ${p.width};
+${grid.split(task.split_names, task.counts)}\
+% if task.width > 1:
+        const int ${task.axes[-1]} = step * ${task.width};
 % endif
-        ${"long" if p.is_index else p.type} sum = ${"0" if p.is_index else p.start};
-% if p.is_index:
-        ${p.type} best = 0;
-        long position = 0;
+        ${task.type} total = ${task.start};
+% if task.is_index:
+        long place = 0, position = 0;
 % endif
 % for axis in outer:
-        for (int r${axis} = 0; r${axis} < ${p.reduced[axis]}; ++r${axis})
+        for (${p.index(axis)} r${axis} = 0; r${axis} < ${task.reduced[axis]}; ++r${axis})
 % endfor
         {
-% if p.kind == "sum":
-            for (int run = 0; run < ${p.reduced[inner]}; run += 64) {
-                ${p.type} part = (${p.type})(0.0f);
-                for (int r${inner} = run; r${inner} < min(run + 64, ${p.reduced[inner]}); ++r${inner}) {
-                    const ${p.type} value = ${p.value};
-                    ${p.combine[0]}
+% if task.kind == "sum":
+            for (${p.index(inner)} run = 0; run < ${last}; run += ${p.run}) {
+                ${task.type} part = (${task.type})(0.0f);
+                for (${p.index(inner)} r${inner} = run; r${inner} < min(run + ${p.run}, ${last}); ++r${inner}) {
+                    part += ${task.value};
                 }
-                sum += part;
+                total += part;
             }
 % else:
-            for (int r${inner} = 0; r${inner} < ${p.reduced[inner]}; ++r${inner}) {
-                const ${p.type} value = ${p.value};
-% for line in p.combine:
-                ${line}
-% endfor
+            for (${p.index(inner)} r${inner} = 0; r${inner} < ${last}; ++r${inner}) {
+                const ${task.type} value = ${task.value};
+% if task.is_index:
+                if (${task.better("value", "total")}) { total = value; place = position; }
+                ++position;
+% else:
+                ${task.combine("total", "value")}
+% endif
             }
 % endif
         }
-% for line in p.finish:
+% for line in task.finish("place" if task.is_index else "total"):
         ${line}
 % endfor
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from nnef_cl.codegen.access import offset
+from nnef_cl.codegen.access import join_axes, offset
 from nnef_cl.codegen.ctypes import load, store, stored_type
 from nnef_cl.codegen.expression import Expression, widest
 from nnef_cl.codegen.grid import Grid
@@ -150,24 +150,11 @@ def pointwise(
 
 
 def merge_axes(extents: Shape, operands: tuple[Strided, ...]) -> tuple[Shape, tuple[Strided, ...]]:
-    """Drops axes of extent 1 and joins neighbours that every operand walks as one."""
-    kept: list[int] = []
-    columns: list[list[int]] = []
-    for axis, extent in enumerate(extents):
-        if extent == 1:
-            continue
-        strides = [o.strides[axis] for o in operands]
-        if columns and all(a == s * extent for a, s in zip(columns[-1], strides, strict=True)):
-            kept[-1] *= extent
-            columns[-1] = strides
-        else:
-            kept.append(extent)
-            columns.append(strides)
+    """The fewest axes over which every operand is still strided; operand 0 is the result."""
+    kept, strides = join_axes(extents, [o.strides for o in operands])
     if not kept:
-        kept, columns = [1], [[0] * len(operands)]
-        columns[0][0] = 1
-    merged = tuple(Strided(o.dtype, tuple(c[k] for c in columns), o.base) for k, o in enumerate(operands))
-    return tuple(kept), merged
+        kept, strides = (1,), [(1,), *[(0,)] * (len(operands) - 1)]
+    return kept, tuple(Strided(o.dtype, s, o.base) for o, s in zip(operands, strides, strict=True))
 
 
 def broadcast_strides(spec: TensorSpec, like: TensorSpec) -> Shape:

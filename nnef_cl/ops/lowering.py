@@ -9,7 +9,7 @@ from dataclasses import replace
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import CStep, Expression
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Candidate, Input, Launch, Output, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Packed, Scratch
 from nnef_cl.codegen.kernels import lookup
 from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, matmul_tile
@@ -18,6 +18,8 @@ from nnef_cl.codegen.kernels.pointwise import Guard, Pointwise, Strided, broadca
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
 from nnef_cl.codegen.kernels.pool import pool as pool_kernel
 from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
+from nnef_cl.codegen.kernels.reduce_group import partials, reduce_group
+from nnef_cl.codegen.kernels.reduction import Reduction
 from nnef_cl.codegen.kernels.softmax import softmax as softmax_kernel
 from nnef_cl.codegen.kernels.window import Geometry, five_axes, with_three_axes
 from nnef_cl.codegen.target import Target
@@ -382,15 +384,31 @@ def reduction(kind: str) -> Callable[[Problem, Target], list[Candidate]]:
         )
         mean = attrs.get("normalize") or kind == "mean"
         divisor = math.prod(x.shape[a] for a in axes) if mean else 1
-        kernel = reduce_kernel(
+        task = Reduction(
             "sum" if kind == "mean" else kind, x.dtype, y.dtype, tuple(stored[a] for a in kept),
             tuple(strides[a] for a in kept), tuple(results[a] for a in kept),
             tuple(stored[a] for a in axes) or (1,), tuple(strides[a] for a in axes) or (0,),
-            extras, problem.epilogue, divisor, target,
+            extras, problem.epilogue, divisor,
         )  # fmt: skip
-        return single("reduce", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
+        return reduction_candidates(task, extra_operands(problem), target)
 
     return lower
+
+
+def reduction_candidates(task: Reduction, extras: tuple[Operand, ...], target: Target) -> list[Candidate]:
+    """By work-groups where the device has local memory and that pays; one result per work-item."""
+    plain = Launch(reduce_kernel(task, target), (Input(0), *extras, Output()))
+    candidates = [Candidate("reduce", (plain,))]
+    match reduce_group(task, target):
+        case [one]:
+            candidates.insert(0, Candidate("reduce_group", (Launch(one, (Input(0), *extras, Output())),)))
+        case [first, last]:
+            shape, types = partials(first)
+            handed = tuple(Scratch(k) for k in range(len(types)))
+            launches = Launch(first, (Input(0), *handed)), Launch(last, (*handed, *extras, Output()))
+            scratch = tuple(TensorSpec(shape, dtype) for dtype in types)
+            candidates.insert(0, Candidate("reduce_two_stages", launches, scratch))
+    return candidates
 
 
 def reduction_blocked(problem: Problem, lanes: int) -> bool:
