@@ -18,6 +18,11 @@ def index_type(largest: int) -> str:
     return "int" if largest <= INT_MAX else "long"
 
 
+def index_literal(value: int, type: str) -> str:
+    """An index as C text of that type, so that `min` and its kin find both operands alike."""
+    return f"{value}L" if type == "long" else str(value)
+
+
 def stored_type(dtype: DType) -> str:
     """The element type of a buffer."""
     return _STORED[dtype]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nnef_cl.codegen.ctypes import index_type
+from nnef_cl.codegen.ctypes import index_literal, index_type
 from nnef_cl.codegen.target import Target
 
 GROUPS_PER_UNIT = 8
@@ -36,6 +36,10 @@ class Grid:
     def index(self) -> str:
         """C type of an item's number, rounded up to whole groups."""
         return index_type((self.global_size[0] + self.local) * self.chunk)
+
+    @property
+    def end(self) -> str:
+        return index_literal(self.count, self.index)
 
     @property
     def global_size(self) -> tuple[int]:

@@ -40,7 +40,8 @@ def _lookup() -> TemplateLookup:
     return TemplateLookup(
         directories=[str(folder)], strict_undefined=True, default_filters=["c_text"],
         imports=[
-            "import math", "from nnef_cl.codegen.ctypes import index_type", "from nnef_cl.codegen.render import c_text",
+            "import math", "from nnef_cl.codegen.ctypes import index_literal, index_type",
+            "from nnef_cl.codegen.render import c_text",
         ],
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nnef_cl.codegen.ctypes import index_type
+from nnef_cl.codegen.ctypes import index_literal, index_type
 from nnef_cl.codegen.target import Target
 
 SHORT = 8
@@ -36,9 +36,30 @@ class Team:
         return self.lanes * self.rows
 
     @property
-    def pitch(self) -> int:
-        """Distance of neighbouring lanes of one result in the work-group."""
-        return self.rows if self.across else 1
+    def number(self) -> str:
+        """C text: the work-item's result, which may lie beyond the last one."""
+        tile = f"get_group_id(0) / {self.parts}" if self.parts > 1 else "get_group_id(0)"
+        return f"{tile} * {self.rows} + row" if self.rows > 1 else tile
+
+    @property
+    def last(self) -> str:
+        """C text: number of the last result."""
+        return index_literal(self.count - 1, self.item)
+
+    @property
+    def other(self) -> str:
+        """C text: the work-item `step` lanes further along the same result."""
+        return f"me + step * {self.rows}" if self.across and self.rows > 1 else "me + step"
+
+    @property
+    def first_lane(self) -> str:
+        """C text: the work-item that holds what the tree came to."""
+        return "row" if self.across else f"row * {self.lanes}" if self.rows > 1 else "0"
+
+    @property
+    def inside(self) -> str:
+        """C text: the result is not beyond the last one; empty where none is."""
+        return f"number < {self.count}" if self.count % self.rows else ""
 
     @property
     def span(self) -> int:

@@ -26,6 +26,6 @@ ${grid.split(p.split_names, p.counts)}\
 }
 <%def name="loops()">\
 % for axis, extent in enumerate(p.reduced):
-for (int r${axis} = 0; r${axis} < ${extent}; ++r${axis}) \
+for (${p.index(axis)} r${axis} = 0; r${axis} < ${extent}; ++r${axis}) \
 % endfor
 </%def>

@@ -57,8 +57,9 @@ def reduce(task: Reduction, target: Target) -> Reduce:
     """The kernel; vectors along the last kept axis where it is contiguous."""
     width = 1
     task = task.joined
-    contiguous = task.kept and task.x_kept[-1] == 1 and task.y_kept[-1] == 1 and all(e[-1] in (0, 1) for e in task.extras)
-    if contiguous and not task.is_index and I64 not in (task.dtype, task.result):
+    contiguous = task.kept and task.x_kept[-1] == 1 and task.y_kept[-1] == 1
+    broadcast = all(e[-1] in (0, 1) for e in task.extras if e)
+    if contiguous and broadcast and not task.is_index and I64 not in (task.dtype, task.result):
         width = widest(target.vector_width, task.kept[-1])
     grid = Grid.of(task.count // width, target, width, task.length)
     return Reduce(replace(task, width=width), grid)

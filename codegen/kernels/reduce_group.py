@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nnef_cl.codegen.ctypes import index_type, stored_type
+from nnef_cl.codegen.access import is_wide, offset
+from nnef_cl.codegen.ctypes import stored_type
 from nnef_cl.codegen.expression import IDENTITY
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.kernels.reduce import RUN
@@ -59,8 +60,8 @@ class ReduceGroup(Kernel):
 
     @property
     def run(self) -> int:
-        """Elements of one partial sum, 0 where a work-item takes no more than that."""
-        return RUN * self.team.lanes if self.team.each > RUN else 0
+        """Elements of the work-items' partial sums together, 0 where there are none."""
+        return RUN * self.team.lanes if self.task.kind == "sum" and self.team.each > RUN else 0
 
     @property
     def place_type(self) -> str:
@@ -83,7 +84,8 @@ class ReduceGroup(Kernel):
         task = self.task
         if self.stage != "first":
             return task.finish("place" if task.is_index else "total")
-        at = f"({index_type(task.count * self.team.parts)})item * {self.team.parts} + part"
+        strides = (self.team.parts, 1)
+        at = offset(("item", "part"), strides, wide=is_wide((task.count, self.team.parts), strides))
         lines = [f"y[{at}] = {'total & 1' if task.dtype.kind == 'logical' else 'total'};"]
         return [*lines, f"y_places[{at}] = place;"] if task.is_index else lines
 

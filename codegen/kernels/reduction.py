@@ -123,9 +123,11 @@ class Reduction:
         comparison = ">" if self.kind == "argmax" else "<"
         return f"{value} {comparison} {best} || ({value} != {value} && {best} == {best})"
 
-    def tied(self, value: str, best: str) -> str:
-        """C condition of argmax and argmin: neither beats the other."""
-        return f"({value} == {best} || ({value} != {value} && {best} != {best}))"
+    def ahead(self, candidate: tuple[str, str], best: tuple[str, str]) -> str:
+        """C condition of argmax and argmin: `candidate` (value, position) beats `best`, the lower of equals."""
+        (value, position), (other, place) = candidate, best
+        tied = f"{value} == {other} || ({value} != {value} && {other} != {other})"
+        return f"{self.better(value, other)} || ({position} < {place} && ({tied}))"
 
     def finish(self, total: str) -> list[str]:
         """C statements: division, epilogue, store of the result that `total` names."""

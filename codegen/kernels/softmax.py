@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnef_cl.codegen.access import offset
-from nnef_cl.codegen.ctypes import load
+from nnef_cl.codegen.access import is_wide, offset
+from nnef_cl.codegen.ctypes import index_type, load
 from nnef_cl.codegen.expression import widest
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
@@ -58,8 +59,11 @@ class Softmax(Kernel):
 
     @property
     def at(self) -> str:
-        index = (*self.axes, *(f"r{k}" for k in range(len(self.reduced))))
-        return offset(index, (*self.kept_strides, *self.reduced_strides))
+        return softmax_offset(self.kept, self.kept_strides, self.reduced, self.reduced_strides)
+
+    def index(self, axis: int) -> str:
+        """C type of the index along a reduced axis."""
+        return index_type(self.reduced[axis])
 
     @property
     def value(self) -> str:
@@ -77,13 +81,16 @@ class Softmax(Kernel):
         return "SELECT" if self.width == 1 else "select"
 
 
+def softmax_offset(kept: Shape, kept_strides: Shape, reduced: Shape, reduced_strides: Shape) -> str:
+    """C text: offset of the element at i0, i1, ... of the kept and r0, r1, ... of the reduced axes."""
+    index = (*(f"i{k}" for k in range(len(kept))), *(f"r{k}" for k in range(len(reduced))))
+    extents, strides = (*kept, *reduced), (*kept_strides, *reduced_strides)
+    return offset(index, strides, wide=is_wide(extents, strides))
+
+
 def softmax(kept: Shape, kept_strides: Shape, reduced: Shape, reduced_strides: Shape, target: Target) -> Softmax:
-    width, count, length = 1, 1, 1
+    width = 1
     if kept and kept_strides[-1] == 1:
         width = widest(target.vector_width, kept[-1])
-    for extent in kept:
-        count *= extent
-    for extent in reduced:
-        length *= extent
-    grid = Grid.of(count // width, target, width, 4 * length)
+    grid = Grid.of(math.prod(kept) // width, target, width, 4 * math.prod(reduced))
     return Softmax(kept, kept_strides, reduced, reduced_strides, width, grid)

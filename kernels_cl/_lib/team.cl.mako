@@ -7,26 +7,27 @@
 % elif team.rows > 1:
     const int row = me / ${team.lanes}, lane = me % ${team.lanes};
 % else:
-    const int row = 0, lane = me;
+    const int lane = me;
 % endif
 % if team.parts > 1:
     const int part = get_group_id(0) % ${team.parts};
-    const ${team.item} number = get_group_id(0) / ${team.parts} * ${team.rows} + row;
-% else:
-    const ${team.item} number = get_group_id(0) * ${team.rows} + row;
 % endif
+    const ${team.item} number = ${team.number};
+% if team.rows > 1:
     // Beyond the last result, work-items repeat it without storing: all must reach the barriers.
-    const ${team.item} item = min(number, (${team.item})${team.count - 1});
-    {
-${grid.split(names, extents)}\
+    const ${team.item} item = min(number, ${team.last});
+% else:
+    const ${team.item} item = number;
+% endif
+${grid.split(names, extents, indent=4)}\
 </%def>
 <%def name="tree(team)">\
-        for (int step = ${team.lanes // 2}; step > 0; step /= 2) {
-            barrier(CLK_LOCAL_MEM_FENCE);
-            if (lane < step) {
-                const int other = me + step * ${team.pitch};
-                ${caller.body()}
-            }
-        }
+    for (int step = ${team.lanes // 2}; step > 0; step /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane < step) {
+            const int other = ${team.other};
+${caller.body()}\
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
 </%def>

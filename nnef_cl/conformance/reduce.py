@@ -59,4 +59,28 @@ def shapes() -> list[Case]:
     return found
 
 
-CASES = [*vectors(), *shapes()]
+def long() -> list[Case]:
+    """Long enough for several work-groups to share one result, where devices have them."""
+    found = [
+        case(op, f32(*shape), axes=axes)
+        for op in ("sum_reduce", "max_reduce", "argmin_reduce")
+        for shape, axes in (((9001,), [0]), ((2, 4500), [1]), ((3001, 3), [0]), ((2, 3, 30, 51), [0, 2, 3]))
+    ]
+    late, rising = [float(n % 7) for n in range(9000)], [float(n) for n in range(9000)]
+    late[4321] = late[8765] = nan
+    found += [
+        known("argmax_reduce", late, [0], [4321]),
+        known("max_reduce", late, [0], [nan]),
+        known("argmax_reduce", [3.0] * 9000, [0], [0]),
+        known("argmin_reduce", [-inf] * 9000, [0], [0]),
+        known("argmax_reduce", [-inf] * 9000, [0], [0]),
+        known("argmax_reduce", rising, [0], [8999]),
+        known("any_reduce", [n == 8999 for n in range(9000)], [0], [True], "b"),
+        known("all_reduce", [n != 1 for n in range(9000)], [0], [False], "b"),
+        known("any_reduce", [False] * 9000, [0], [False], "b"),
+        known("all_reduce", [True] * 9000, [0], [True], "b"),
+    ]
+    return found
+
+
+CASES = [*vectors(), *shapes(), *long()]

@@ -21,6 +21,7 @@ from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
 from nnef_cl.codegen.kernels.reduce_group import partials, reduce_group
 from nnef_cl.codegen.kernels.reduction import Reduction
 from nnef_cl.codegen.kernels.softmax import softmax as softmax_kernel
+from nnef_cl.codegen.kernels.softmax_group import softmax_group
 from nnef_cl.codegen.kernels.window import Geometry, five_axes, with_three_axes
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.dtype import F32, DType
@@ -421,11 +422,13 @@ def softmax(problem: Problem, target: Target) -> list[Candidate]:
     x, axes = problem.inputs[0], sorted(problem.attrs["axes"])
     strides = row_major_strides(x.shape)
     kept = [a for a in range(x.rank) if a not in axes]
-    kernel = softmax_kernel(
+    rows = (
         tuple(x.shape[a] for a in kept), tuple(strides[a] for a in kept),
-        tuple(x.shape[a] for a in axes), tuple(strides[a] for a in axes), target,
+        tuple(x.shape[a] for a in axes), tuple(strides[a] for a in axes),
     )  # fmt: skip
-    return single("softmax", Launch(kernel, (Input(0), Output())))
+    grouped = softmax_group(*rows, target)
+    kernels = [grouped, softmax_kernel(*rows, target)] if grouped else [softmax_kernel(*rows, target)]
+    return [Candidate(kernel.stem, (Launch(kernel, (Input(0), Output())),)) for kernel in kernels]
 
 
 # Matrix product --------------------------------------------------------------------------------------------

@@ -34,8 +34,7 @@ void NAME(__global const float *restrict x, __global float *restrict y)
     const int first = get_group_id(0) * 128 + get_local_id(0);
     const int last = min(2, ((int)get_group_id(0) + 1) * 128);
     for (int item = first; item < last; item += 64) {
-        int rest = item;
-        const int i0 = rest;
+        const int i0 = item;
         float largest = (float)(-INFINITY);
         for (int r0 = 0; r0 < 3; ++r0) {
             const float value = x[i0 * 3 + r0];
