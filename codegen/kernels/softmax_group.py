@@ -71,4 +71,4 @@ def softmax_group(
     inner = bool(reduced) and reduced_strides[-1] == 1
     run = kept[-1] if kept and kept_strides[-1] == 1 else 1
     shape = team(math.prod(kept), math.prod(reduced), run, inner, 4, target)
-    return shape and SoftmaxGroup(kept, kept_strides, reduced, reduced_strides, shape)
+    return SoftmaxGroup(kept, kept_strides, reduced, reduced_strides, shape) if shape else None
