@@ -17,12 +17,14 @@ def located(message: str, where: object = None, op: str = "", tensor: str = "") 
 class ModelError(Error):
     """The model (its text, its files, its shapes) is wrong or asks for something not supported.
 
-    where: position such as ``graph.nnef:14:5`` or a file name; op: NNEF operation; tensor: its result.
-    The text reads ``graph.nnef:14:5: conv 'conv1': message``.
+    where: position such as ``graph.nnef:14:5`` or a file name; op: NNEF operation; tensor: its result; rule: the one
+    that is broken, a name of `nnef-cl validate --explain`. The text reads ``graph.nnef:14:5: conv 'conv1': message``.
     """
 
-    def __init__(self, message: str, *, where: object = None, op: str = "", tensor: str = "") -> None:
-        self.message, self.where, self.op, self.tensor = message, where, op, tensor
+    def __init__(
+        self, message: str, *, where: object = None, op: str = "", tensor: str = "", rule: str = ""
+    ) -> None:
+        self.message, self.where, self.op, self.tensor, self.rule = message, where, op, tensor, rule
         super().__init__(located(message, where, op, tensor))
 
 
@@ -39,7 +41,14 @@ class UnsupportedError(ModelError):
 
 
 class RuleError(Exception):
-    """Raised by shape rules and references, which know no position; the importer turns it into ModelError."""
+    """Raised by shape rules and references, which know no position; the importer turns it into ModelError.
+
+    rule: the one that is broken, where the importer cannot know it better.
+    """
+
+    def __init__(self, message: str = "", rule: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class InputError(Error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import threading
 import time
@@ -20,7 +21,7 @@ from nnef_cl.device.manager import Device, open_device
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, InputError
 from nnef_cl.executor import Executable, Progress
-from nnef_cl.importer import import_model
+from nnef_cl.importer import AUTO, import_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
@@ -28,23 +29,29 @@ from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import Choose, build_plan, first
 from nnef_cl.plan.records import Plan
 
+LOGGER = logging.getLogger("nnef_cl.model")
+"""Warnings about models."""
+
 
 def load(
     path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, dialect: str = AUTO,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
     device: selector ('auto', 'gpu', 'cpu:1', '0:1', part of a name, several with commas); None: NNEF_CL_DEVICE, else
     'auto'. shapes: other extents for the inputs. keep: intermediate tensors that `run` returns too, or 'all'.
     profile: count device time. threads: of a CPU device; can be set only before the first use of OpenCL in a process.
-    rules: instead of devices.yaml. progress: called with (stage, done, total). Raises Error.
+    rules: instead of devices.yaml. progress: called with (stage, done, total). dialect: how the file is read,
+    'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. Raises Error.
     """
     request_threads(threads)
     timings: dict[str, float] = {}
     started = time.perf_counter()
-    graph = import_model(Path(path), shapes=_shapes(shapes))
+    graph = import_model(Path(path), shapes=_shapes(shapes), dialect=dialect)
+    for warning in graph.warnings:
+        LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
     opened = open_device(device, rules=rules, profiling=profile)
     return Session(graph, opened, STANDARD | INTERNAL, keep=keep, timings=timings, progress=progress)
@@ -89,6 +96,11 @@ class Session:
     def device(self) -> Any:
         """Facts about the device (DeviceInfo)."""
         return self._device.info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Where the model departs from the standard: place, what it does, and [the rule]."""
+        return self.source_graph.warnings
 
     @property
     def reason(self) -> str:

@@ -34,6 +34,7 @@ def bench(
     ] = None,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
+    dialect: common.DialectOption = common.DIALECT,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
@@ -42,14 +43,14 @@ def bench(
     """Measure a model on random input."""
     if json_file not in (None, "-") and not Path(str(json_file)).absolute().parent.is_dir():
         raise UsageError(f"--json {json_file}: the folder does not exist")
-    shapes = common.resolve_shapes(model, shape, batch)
+    shapes = common.resolve_shapes(model, shape, batch, dialect)
     from nnef_cl.bench import measure
     from nnef_cl.preprocess import random_inputs
 
     described: dict[str, Any] = {}
 
     def open_session(profile: bool) -> Session:
-        session = common.open_session(model, device=device, shapes=shapes, profile=profile)
+        session = common.open_session(model, device=device, shapes=shapes, profile=profile, dialect=dialect)
         if not profile:
             common.warn(session.source_graph)
             described.update(_facts(model, session))

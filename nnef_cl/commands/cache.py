@@ -38,6 +38,7 @@ def cache(
     batch: common.BatchOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
+    dialect: common.DialectOption = common.DIALECT,
 ) -> None:
     """List, explain, prune or clear what is kept between runs: compiled programs, verdicts about devices."""
     from nnef_cl.device.cache import default_cache
@@ -50,7 +51,7 @@ def cache(
     if kept.folder is None:
         typer.echo("the cache is off")
     elif model is not None:
-        _explain(model, device, common.resolve_shapes(model, shape, batch))
+        _explain(model, device, common.resolve_shapes(model, shape, batch, dialect), dialect)
     elif action is Action.list:
         _list(kept)
     else:
@@ -82,7 +83,7 @@ def _ago(used: float) -> str:
     return "just now"
 
 
-def _explain(model: Path, selector: str | None, shapes: common.Shapes | None) -> None:
+def _explain(model: Path, selector: str | None, shapes: common.Shapes | None, dialect: str) -> None:
     from nnef_cl import passes
     from nnef_cl.device import open_device
     from nnef_cl.executor import jobs_of
@@ -91,7 +92,8 @@ def _explain(model: Path, selector: str | None, shapes: common.Shapes | None) ->
     from nnef_cl.plan.build import build_plan
 
     opened, ops = open_device(selector), STANDARD | INTERNAL
-    plan = build_plan(passes.run(import_model(model, shapes=shapes), ops, opened.target), ops, opened.target)
+    graph = import_model(model, shapes=shapes, dialect=dialect)
+    plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target)
     jobs = jobs_of(plan)
     typer.echo(f"{len(jobs)} programs of {plan.name} for {opened.name}")
     if opened.programs.kind == "driver":

@@ -83,6 +83,14 @@ BatchOption = Annotated[
     int | None,
     typer.Option("-b", "--batch", metavar="N", min=1, show_default=False, help="First extent of every input."),
 ]
+DIALECT = "auto"
+DialectOption = Annotated[
+    str,
+    typer.Option(
+        "--dialect", metavar="NAME",
+        help="How the file is read: auto, strict or lenient; see `nnef-cl validate --explain`.",
+    ),
+]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -161,14 +169,14 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, shape
 
 
-def resolve_shapes(model: Path, texts: list[str] | None, batch: int | None) -> Shapes | None:
+def resolve_shapes(model: Path, texts: list[str] | None, batch: int | None, dialect: str = DIALECT) -> Shapes | None:
     """--shape and --batch together as input name -> shape; None where neither is given."""
     wanted = [parse_shape(text) for text in texts or []]
     if not wanted and batch is None:
         return None
     from nnef_cl.importer import import_model
 
-    graph = import_model(model)
+    graph = import_model(model, dialect=dialect)
     return merge_shapes({name: graph.tensors[name].shape for name in graph.inputs}, wanted, batch)
 
 
@@ -200,8 +208,9 @@ def only_input(inputs: Mapping[str, Any], option: str) -> str:
 # Loading ---------------------------------------------------------------------------------------------------
 def open_session(model: Path, **options: Any) -> Session:
     """nnef_cl.load with a progress bar on stderr where that is a terminal."""
-    from nnef_cl.session import load
+    from nnef_cl.session import LOGGER, load
 
+    LOGGER.disabled = True  # `warn` shows them
     with progress_bar() as progress:
         return load(model, progress=progress, **options)
 

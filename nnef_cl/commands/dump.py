@@ -34,6 +34,7 @@ def dump(
     as_json: common.JsonFlag = False,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
+    dialect: common.DialectOption = common.DIALECT,
     device: Annotated[
         str | None,
         typer.Option(
@@ -45,14 +46,14 @@ def dump(
 ) -> None:  # fmt: skip
     """Show how a model is understood, planned and spelled in OpenCL C."""
     check_pass(after)
-    shapes = common.resolve_shapes(model, shape, batch)
+    shapes = common.resolve_shapes(model, shape, batch, dialect)
     from nnef_cl import passes
     from nnef_cl.importer import import_model
     from nnef_cl.ops import INTERNAL, STANDARD
     from nnef_cl.plan.build import build_plan
 
     ops, target = STANDARD | INTERNAL, _target(device)
-    imported = import_model(model, shapes=shapes)
+    imported = import_model(model, shapes=shapes, dialect=dialect)
     common.warn(imported)
     plan: Plan | None = None
     if show_plan or kernels is not None:

@@ -22,12 +22,13 @@ def info(
     as_json: common.JsonFlag = False,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
+    dialect: common.DialectOption = common.DIALECT,
 ) -> None:
     """Show operations, parameters, arithmetic, memory, inputs and outputs."""
-    shapes = common.resolve_shapes(model, shape, batch)
+    shapes = common.resolve_shapes(model, shape, batch, dialect)
     from nnef_cl.importer import import_model
 
-    graph = import_model(model, shapes=shapes)
+    graph = import_model(model, shapes=shapes, dialect=dialect)
     report = describe(graph)
     if as_json:
         typer.echo(json.dumps(report, indent=2))

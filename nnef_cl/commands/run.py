@@ -71,6 +71,7 @@ def run(
     layout: Annotated[ImageLayout, typer.Option("--layout", help="Axes of an image input.")] = ImageLayout.nchw,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
+    dialect: common.DialectOption = common.DIALECT,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
@@ -83,8 +84,8 @@ def run(
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"-o {output}: expected a folder, this is a file")
     keep: Any = "all" if dump and "all" in dump else tuple(dump or ())
-    shapes = common.resolve_shapes(model, shape, batch)
-    with common.open_session(model, device=device, shapes=shapes, keep=keep) as session:
+    shapes = common.resolve_shapes(model, shape, batch, dialect)
+    with common.open_session(model, device=device, shapes=shapes, keep=keep, dialect=dialect) as session:
         common.warn(session.source_graph)
         results = session.run(_arrays(session, given, options, seed))
         _print_results(session, results)

@@ -28,6 +28,9 @@ from nnef_cl.errors import FileFormatError, ModelError
 from nnef_cl.format.tensor_file import Buffer, map_file, reason
 
 GRAPH = "graph.nnef"
+ARGUMENTS, CONTAINER = "arguments", "container"
+"""Rules that a label breaks, as the importer calls them."""
+
 MAX_TEXT = 256 << 20
 """Bytes of graph.nnef or graph.quant that are read at most."""
 
@@ -83,7 +86,7 @@ class Container(ABC):
         wanted = tensor_name(label)
         found = self._find(wanted)
         if found is None:
-            raise FileFormatError(f"no file '{wanted}' for variable '{label}'", where=self.name)
+            raise FileFormatError(f"no file '{wanted}' for variable '{label}'", where=self.name, rule=CONTAINER)
         return self._buffer(found)
 
     @abstractmethod
@@ -124,12 +127,12 @@ def open_container(path: str | Path) -> Container:
 def tensor_name(label: str) -> str:
     """Variable label -> file name. Backslashes count as slashes, slashes at the front do not count."""
     if not re.fullmatch(r"[A-Za-z0-9_./\\-]+", label):
-        raise ModelError(f"label {label!a} has characters other than letters, digits and _ . / \\ -")
+        raise ModelError(f"label {label!a} has characters other than letters, digits and _ . / \\ -", rule=ARGUMENTS)
     parts = _parts(label)
     if ".." in parts:
-        raise ModelError(f"label '{label}' reaches outside the model")
+        raise ModelError(f"label '{label}' reaches outside the model", rule=CONTAINER)
     if not parts:
-        raise ModelError(f"label '{label}' names no file")
+        raise ModelError(f"label '{label}' names no file", rule=CONTAINER)
     return "/".join(parts) + ".dat"
 
 

@@ -25,6 +25,7 @@ from nnef_cl.format.syntax import (
     Builtin,
     Comprehension,
     Conditional,
+    Departure,
     Document,
     Expression,
     Extension,
@@ -51,8 +52,6 @@ MAX_DEPTH = 200
 
 A sum of n terms is n levels deep. What walks the records may therefore use recursion.
 """
-
-KHRONOS_EXTENSIONS = ("KHR_enable_fragment_definitions", "KHR_enable_operator_expressions")
 
 PRECEDENCE = {
     "in": 1,
@@ -160,6 +159,10 @@ class Builder(Transformer[Token, Any]):
         self.brackets = 0
         self.depths: dict[int, int] = {}
         self.too_large: dict[int, Literal] = {}
+        self.departures: list[Departure] = []
+
+    def depart(self, rule: str, message: str, position: SourcePosition) -> None:
+        self.departures.append(Departure(rule, message, position))
 
     def at(self, token: Token) -> SourcePosition:
         return SourcePosition(self.file, token.line or 0, token.column or 0)
@@ -199,21 +202,23 @@ class Builder(Transformer[Token, Any]):
         version, number, extensions, fragments, graph = children
         if not re.fullmatch(r"1(\.[0-9]+)?", number):
             raise ModelSyntaxError(f"NNEF version {_shown(number)} is not 1.x", where=self.at(version))
-        return Document(str(number), extensions, fragments, graph)
+        if "." not in number:
+            self.depart("version-numbers", f"version {number} has no minor number", self.at(version))
+        return Document(str(number), extensions, fragments, graph, tuple(self.departures))
 
     def extensions(self, tokens: list[Token]) -> tuple[Extension, ...]:
         return tuple(self._extension(token) for token in tokens)
 
     def _extension(self, token: Token) -> Extension:
-        """Khronos' extensions must be known ones; behind a vendor's name any text up to the ';' may stand."""
+        """Behind a vendor's name any text up to the ';' may stand."""
         text = re.sub(r"#[^\n\f]*", " ", token[len("extension") : -1])
         words, position = tuple(re.findall(r"[^\s,]+", text)), self.at(token)
         if not words or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", words[0]):
             found = _shown(words[0] if words else ";")
             raise ModelSyntaxError(f"found {found}, expected the name of an extension", where=position)
-        for word in words:
-            if word.startswith("KHR_") and word not in KHRONOS_EXTENSIONS:
-                raise ModelSyntaxError(f"unknown extension {_shown(word)}", where=position)
+        if not re.fullmatch(r"[A-Za-z0-9_\s]*", text):
+            message = f"extension {_shown(words[0])} is followed by more than identifiers"
+            self.depart("extension-lists", message, position)
         return Extension(words, position)
 
     def fragments(self, children: list[Fragment]) -> tuple[Fragment, ...]:
@@ -221,6 +226,8 @@ class Builder(Transformer[Token, Any]):
 
     def graph(self, children: list[Any]) -> GraphDefinition:
         keyword, name, parameters, results, body = children
+        if not body:
+            self.depart("empty-graphs", f"graph '{_shown(name)[1:-1]}' has no assignment", self.at(keyword))
         return GraphDefinition(str(name), parameters, results, body, self.at(keyword))
 
     def fragment(self, children: list[Any]) -> Fragment:
@@ -228,6 +235,8 @@ class Builder(Transformer[Token, Any]):
         if generic is not None and "?" not in generic:
             raise ModelSyntaxError(f"found {_shown(generic)}, expected '<?>'", where=self.at(generic))
         default = None if generic is None else generic.strip("<>?= \t\v\f\r\n")
+        if body and not body[0]:
+            self.depart("empty-graphs", f"fragment '{_shown(name)[1:-1]}' has no assignment", self.at(keyword))
         return Fragment(str(name), default, parameters, results, body[0] if body else None, self.at(keyword))
 
     def names(self, children: list[Identifier]) -> tuple[Identifier, ...]:
@@ -291,7 +300,11 @@ class Builder(Transformer[Token, Any]):
         return literal
 
     def string(self, children: list[Token]) -> Literal:
-        return Literal(_unquoted(children[0]), self.at(children[0]))
+        token = children[0]
+        if not token.isascii() or not token.isprintable() or re.search(r"(?<!\\)(\\\\)*\\[^\\'\"]", token):
+            message = f"the string {_shown(token)} holds more than printable ASCII characters and escaped quotes"
+            self.depart("string-characters", message, self.at(token))
+        return Literal(_unquoted(token), self.at(token))
 
     def logical(self, children: list[Token]) -> Literal:
         return Literal(children[0] == "true", self.at(children[0]))

@@ -234,11 +234,21 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Departure:
+    """Something in the text that the standard does not allow and the parser understands. rule: its name."""
+
+    rule: str
+    message: str
+    position: SourcePosition
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     version: str
     extensions: tuple[Extension, ...]
     fragments: tuple[Fragment, ...]
     graph: GraphDefinition
+    departures: tuple[Departure, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

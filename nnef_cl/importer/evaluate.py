@@ -17,6 +17,7 @@ from nnef_cl.format.syntax import (
     Literal,
     TupleExpression,
 )
+from nnef_cl.importer.dialect import INTEGERS_AS_SCALARS
 from nnef_cl.importer.types import PRIMITIVES, Budget, Caster, Tensor, Value, clip, describe
 
 BINARY = {
@@ -63,7 +64,7 @@ def binary(op: str, left: Value, right: Value, caster: Caster) -> Value:
     if isinstance(left, (list, str)) and op in "+*":
         return _sequence(op, left, right, caster.budget)
     kinds = PRIMITIVES.get(type(left)), PRIMITIVES.get(type(right))
-    if set(kinds) == {"integer", "scalar"} and caster.dialect.integers_as_scalars:
+    if set(kinds) == {"integer", "scalar"} and caster.report.accepts(INTEGERS_AS_SCALARS):
         left, right = (caster.scalar(v) if type(v) is int else v for v in (left, right))
         kinds = "scalar", "scalar"
     if kinds[0] is None or kinds[0] != kinds[1]:

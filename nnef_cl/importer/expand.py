@@ -7,9 +7,8 @@ the values of its parts, and one loop runs them all, so that nothing here recurs
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nnef_cl.errors import ModelError, RuleError, UnsupportedError
@@ -30,22 +29,66 @@ from nnef_cl.format.syntax import (
     Range,
     SourcePosition,
     Subscript,
-    TensorType,
     TupleExpression,
     Type,
     Unary,
 )
 from nnef_cl.importer import evaluate
-from nnef_cl.importer.arguments import LocatedError, bind, suggestion
-from nnef_cl.importer.dialect import Dialect
+from nnef_cl.importer.arguments import bind, suggestion
+from nnef_cl.importer.departures import check_operation
+from nnef_cl.importer.dialect import (
+    ARGUMENTS,
+    ARRAY_IDENTIFIERS,
+    ASSIGNMENTS,
+    EXPRESSIONS,
+    IDENTIFIERS,
+    INTEGERS_AS_SCALARS,
+    INVOCATIONS,
+    SHAPE_OF,
+    TENSOR_CONDITIONS,
+    TUPLE_SUBSCRIPTS,
+    TYPES,
+    UNSUPPORTED,
+)
 from nnef_cl.importer.introduce import Introducer
-from nnef_cl.importer.types import Budget, Caster, Tensor, Value, clip, deduce, describe, holds_tensors
+from nnef_cl.importer.report import LocatedError, Place, Report
+from nnef_cl.importer.scope import (
+    NAMED,
+    Callee,
+    Names,
+    Scope,
+    argument_place,
+    derived,
+    element,
+    first,
+    frozen,
+    named_items,
+    operation,
+    result_names,
+    targets,
+)
+from nnef_cl.importer.types import (
+    UNKNOWN,
+    Budget,
+    Caster,
+    LimitError,
+    Tensor,
+    Value,
+    clip,
+    deduce,
+    describe,
+    has_unknown,
+    holds_tensors,
+)
 from nnef_cl.ir.dtype import DEFAULT
 from nnef_cl.ir.graph import GraphBuilder, Node
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import MISSING
 from nnef_cl.ops.base import Op, Table
+
+CERTAIN = (IDENTIFIERS.name, INVOCATIONS.name, UNSUPPORTED.name)
+"""Rules that a branch breaks whether it is taken or not."""
 
 MAX_DEPTH = 1000
 """Fragments that may be expanded inside each other."""
@@ -56,82 +99,60 @@ MAX_NODES = 100_000
 CALL_COST = 20
 """What expanding a fragment takes of the budget: as much as an array of that length."""
 
-Names = str | list[Any] | tuple[Any, ...]
-"""What results are to be called: one name, or a structure of names like the left side of an assignment."""
-
-Request = tuple[Expression, "Scope", Names, bool]
+Request = tuple[Expression, Scope, Names, bool]
 """Expression, where it stands, names of its results, and whether it is a part of what is named so."""
 
 Steps = Generator[Request, Value, Value]
 
 
-@dataclass
-class Scope:
-    """The names known in a body. names: of result tensors; prefix: of the tensors of local names.
+INTRODUCERS = ("external", "variable", "constant", "update")
+"""Operations with a meaning beyond their results."""
 
-    For a fragment: what was called, where, with which names for its results, from which scope.
-    builtin: the body belongs to an operation of the table, not to the file.
-    """
-
-    values: MutableMapping[str, Value]
-    body: tuple[Assignment, ...]
-    fixed: frozenset[str] = frozenset()
-    names: Mapping[str, Names] = field(default_factory=dict)
-    prefix: str = ""
-    generic: str | None = None
-    fragment: str = ""
-    position: SourcePosition = NOWHERE
-    caller: Scope | None = None
-    builtin: bool = False
-    depth: int = 0
-
-    def place(self, position: SourcePosition) -> SourcePosition:
-        """A position in the file: where a standard operation was called rather than a place in its definition."""
-        scope = self
-        while scope.builtin and scope.caller is not None:
-            position, scope = scope.position, scope.caller
-        return position
+GRAPH_ONLY = ("external", "variable", "update")
+"""Operations that no fragment may use."""
 
 
-@dataclass(frozen=True)
-class Callee:
-    """What a name stands for: an operation of the table, or a fragment of the file (op None)."""
-
-    declaration: Fragment
-    op: Op | None
-
-    @property
-    def body(self) -> tuple[Assignment, ...] | None:
-        return self.declaration.body if self.op is None or self.op.is_compound else None
+class MissingError(RuleError):
+    """Legal NNEF that is not there yet: becomes an UnsupportedError."""
 
 
 class Expander:
-    """Turns expressions into values, adding the nodes they stand for to the builder."""
+    """Turns expressions into values, adding the nodes they stand for to the builder.
+
+    Where the report collects errors, an expression with one is UNKNOWN, and so is what depends on it.
+    unsound: fragments that must not be expanded. lost: names whose definitions could not be read.
+    """
 
     def __init__(
-        self, builder: GraphBuilder, table: Table, fragments: Mapping[str, Fragment], dialect: Dialect,
+        self, builder: GraphBuilder, table: Table, fragments: Mapping[str, Fragment], report: Report,
         introducer: Introducer, caster: Caster, budget: Budget,
     ) -> None:  # fmt: skip
-        self.builder, self.table, self.fragments, self.dialect = builder, table, fragments, dialect
+        self.builder, self.table, self.fragments, self.report = builder, table, fragments, report
         self.introducer, self.caster, self.budget = introducer, caster, budget
-        self.operators_declared = True
+        self.unsound: set[str] = set()
+        self.lost: frozenset[str] = frozenset()
+        self.stack: list[tuple[Request, Steps]] = []
+        self.here: Request | None = None
+        self.argument: tuple[Expression, str, Fragment] | None = None
+        report.place = self._place
 
     # The loop ----------------------------------------------------------------------------------------------
     def assign(self, statement: Assignment, scope: Scope) -> None:
         """One statement of the graph. Raises ModelError."""
-        with self._inside(statement, scope):
+        names: Names = "?"
+        with self._left_side(statement, scope):
             names = self.wanted(statement.target, scope)
         value = self.evaluate(statement.value, scope, names)
-        with self._inside(statement, scope):
+        with self._left_side(statement, scope):
             self.bind_target(statement.target, value, scope)
 
     def evaluate(self, expression: Expression, scope: Scope, names: Names) -> Value:
         """The value of an expression. Raises ModelError with the place of the part that is wrong."""
-        stack: list[tuple[Request, Steps]] = []
+        stack = self.stack = []
         request: Request | None = (expression, scope, names, False)
         value: Value | None = None
         while request or stack:
-            where = request or stack[-1][0]
+            self.here = where = request or stack[-1][0]
             try:
                 if request is None:
                     request = stack[-1][1].send(value)  # type: ignore[arg-type]
@@ -146,16 +167,36 @@ class Expander:
             except StopIteration as stop:
                 value = stop.value
                 stack.pop()
-            except RuleError as error:
-                raise self.failure(error, *where[:3], [request for request, _ in stack]) from None
+            except (RuleError, ModelError) as error:
+                wrong = error if isinstance(error, ModelError) else self.failure(error, *where[:3])
+                if not self.report.collecting:
+                    raise wrong from None
+                if isinstance(error, LimitError):
+                    stack.clear()
+                elif request is None:
+                    stack.pop()
+                value, request = UNKNOWN, None
+                self._keep(wrong, where[1])
         assert value is not None
         return value
+
+    def _keep(self, error: ModelError, scope: Scope) -> None:
+        """For the report, unless it is about values that may not come to be."""
+        if not scope.doubtful or error.rule in CERTAIN:
+            self.report.fail(error)
+
+    def _place(self) -> Place:
+        """Where the evaluation is: place in the file, operation, tensor."""
+        if self.here is None:
+            return None, "", ""
+        expression, scope, names, _ = self.here
+        position = argument_place(*self.argument) if self.argument else expression.position
+        op = operation(expression) if type(expression) in NAMED else ""
+        return scope.place(position), clip(op), clip(first(names))
 
     def _steps(self, expression: Expression, scope: Scope, names: Names, part: bool) -> Steps:
         self.budget.spend()
         kind = type(expression)
-        if kind not in FLAT and not scope.builtin and not self.operators_declared:
-            self._undeclared("operator_expressions")
         if part:
             names = first(names)
             if kind in NAMED:
@@ -163,26 +204,21 @@ class Expander:
         steps: Steps = self.HANDLERS[kind](self, expression, scope, names)
         return steps
 
-    def _undeclared(self, feature: str) -> None:
-        message = f"the file uses what extension KHR_enable_{feature} stands for, without declaring it"
-        if not self.dialect.undeclared_features:
-            raise RuleError(message)
-        self.caster.notice(feature, message)
-
     def lookup(self, name: str, scope: Scope) -> Value:
         """The value of an identifier. Raises RuleError where it has none yet."""
         value = scope.values.get(name)
         if value is not None:
             return value
-        for statement in scope.body:
-            if name in (identifier.name for identifier in targets(statement.target)):
-                line = scope.place(statement.position).line
-                raise RuleError(
-                    f"'{clip(name)}' is used before it is assigned in line {line} (a cycle, or statements out of order)"
-                )
-        if name in scope.fixed:
-            raise RuleError(f"'{clip(name)}' is used, but nothing assigns it")
-        raise RuleError(f"'{clip(name)}' is not defined{suggestion(name, scope.values)}")
+        if name in self.lost:
+            return UNKNOWN
+        line = scope.assigned_in(name)
+        if line is not None:
+            reason = f"is used before it is assigned in line {line} (a cycle, or statements out of order)"
+        elif name in scope.fixed:
+            reason = "is used, but nothing assigns it"
+        else:
+            reason = f"is not defined{suggestion(name, scope.values)}"
+        raise RuleError(f"'{clip(name)}' {reason}", IDENTIFIERS.name)
 
     # Left sides --------------------------------------------------------------------------------------------
     def wanted(self, target: Expression, scope: Scope) -> Names:
@@ -195,16 +231,18 @@ class Expander:
         seen: set[str] = set()
         for identifier in targets(target):
             if identifier.name in seen:
-                raise LocatedError(f"'{clip(identifier.name)}' is assigned twice", identifier.position)
+                twice = f"'{clip(identifier.name)}' is assigned twice"
+                raise LocatedError(twice, identifier.position, IDENTIFIERS.name)
             seen.add(identifier.name)
         return items if isinstance(target, ArrayExpression) else tuple(items)
 
     @staticmethod
     def _check_new(target: Identifier, scope: Scope) -> None:
         if target.name in scope.values:
-            if scope.caller and target.name in scope.fixed:
-                raise LocatedError(f"parameter '{clip(target.name)}' must not be assigned", target.position)
-            raise LocatedError(f"'{clip(target.name)}' is assigned twice", target.position)
+            parameter = scope.caller and target.name in scope.fixed
+            name = clip(target.name)
+            message = f"parameter '{name}' must not be assigned" if parameter else f"'{name}' is assigned twice"
+            raise LocatedError(message, target.position, IDENTIFIERS.name)
 
     @staticmethod
     def _local(name: str, scope: Scope) -> str:
@@ -212,6 +250,10 @@ class Expander:
 
     def bind_target(self, target: Expression, value: Value, scope: Scope) -> None:
         """Gives the identifiers of a left side their values. Raises RuleError where the structure differs."""
+        if value is UNKNOWN:
+            for identifier in targets(target):
+                scope.values.setdefault(identifier.name, UNKNOWN)
+            return
         if isinstance(target, Identifier):
             self._check_new(target, scope)
             scope.values[target.name] = value if scope.caller else self._graph_tensor(target, value, scope)
@@ -220,21 +262,25 @@ class Expander:
         wanted = list if isinstance(target, ArrayExpression) else tuple
         if not isinstance(value, (list, tuple)) or not isinstance(value, wanted):
             what = "an array" if wanted is list else "several results"
-            raise RuleError(f"the left side unpacks {what}, the right side is {describe(value)}")
+            message = f"the left side unpacks {what}, the right side is {describe(value)}"
+            raise RuleError(message, ASSIGNMENTS.name)
         if len(value) != len(target.items):
-            raise RuleError(f"the left side has {len(target.items)} items, the right side {len(value)}")
+            message = f"the left side has {len(target.items)} items, the right side {len(value)}"
+            raise RuleError(message, ASSIGNMENTS.name)
         for part, item in zip(target.items, value, strict=True):
             self.bind_target(part, item, scope)
 
-    def _graph_tensor(self, target: Identifier, value: Value, scope: Scope) -> Tensor:
+    def _graph_tensor(self, target: Identifier, value: Value, scope: Scope) -> Value:
         """A graph's identifier is one tensor, of the same name: an alias becomes a copy."""
         name = target.name
+        if has_unknown(value):
+            return UNKNOWN
         if not isinstance(value, Tensor):
             hint = "; unpack it with [a, b] = ..." if isinstance(value, list) else ""
             message = f"'{clip(name)}' must be a tensor in the graph, got {describe(value)}{hint}"
-            raise LocatedError(message, target.position)
+            raise LocatedError(message, target.position, IDENTIFIERS.name)
         if name in scope.fixed and name not in self.introducer.externals:
-            raise RuleError(f"graph parameter '{clip(name)}' must be defined by external")
+            raise RuleError(f"graph parameter '{clip(name)}' must be defined by external", IDENTIFIERS.name)
         if value.name == name:
             return value
         copy = self.resolve("copy", Scope({}, (), builtin=True))
@@ -246,13 +292,13 @@ class Expander:
     def _array(self, node: ArrayExpression, scope: Scope, names: Names) -> Steps:
         self.budget.spend(len(node.items))
         items = []
-        for item, name, part in _named_items(node, names):
+        for item, name, part in named_items(node, names):
             items.append(item.value if type(item) is Literal else (yield item, scope, name, part))
         return items
 
     def _tuple(self, node: TupleExpression, scope: Scope, names: Names) -> Steps:
         items = []
-        for item, name, part in _named_items(node, names):
+        for item, name, part in named_items(node, names):
             items.append((yield item, scope, name, part))
         return tuple(items)
 
@@ -260,11 +306,13 @@ class Expander:
         value = yield node.operand, scope, names, True
         if isinstance(value, Tensor):
             return (yield from self._operator(evaluate.UNARY[node.op], [value], node, scope, names))
-        return evaluate.unary(node.op, value)
+        return value if value is UNKNOWN else evaluate.unary(node.op, value)
 
     def _binary(self, node: Binary, scope: Scope, names: Names) -> Steps:
         left = yield node.left, scope, names, True
         right = yield node.right, scope, names, True
+        if self.report.collecting and (has_unknown(left) or has_unknown(right)):
+            return UNKNOWN
         if node.op != "in" and (isinstance(left, Tensor) or isinstance(right, Tensor)):
             return (yield from self._operator(evaluate.BINARY[node.op], [left, right], node, scope, names))
         return evaluate.binary(node.op, left, right, self.caster)
@@ -274,7 +322,8 @@ class Expander:
         callee = self.resolve(name, scope)
         parameters = callee.declaration.parameters
         if len(parameters) < len(operands):
-            raise RuleError(f"'{name}' takes {len(parameters)} arguments, the operator has {len(operands)}")
+            message = f"'{name}' takes {len(parameters)} arguments, the operator has {len(operands)}"
+            raise RuleError(message, EXPRESSIONS.name)
         values = {parameter.name: value for parameter, value in zip(parameters, operands, strict=False)}
         return (yield from self._call(callee, values, None, node, scope, names))
 
@@ -283,41 +332,65 @@ class Expander:
         condition = yield node.condition, scope, names, True
         if isinstance(condition, bool):
             return (yield node.value if condition else node.otherwise, scope, names, False)
-        if isinstance(condition, Tensor) and self.dialect.tensor_conditions:
+        if condition is UNKNOWN:
+            doubtful = scope.inside(scope.values, doubtful=True)
+            yield node.value, doubtful, names, True
+            yield node.otherwise, doubtful, names, True
+            return UNKNOWN
+        if isinstance(condition, Tensor) and self.report.accepts(TENSOR_CONDITIONS):
+            message = "the condition is a tensor; the expression is read as select"
+            self.report.depart(TENSOR_CONDITIONS, message)
             value = yield node.value, scope, names, True
             otherwise = yield node.otherwise, scope, names, True
             return (yield from self._operator("select", [condition, value, otherwise], node, scope, names))
         hint = "; select takes tensors" if isinstance(condition, Tensor) else ""
-        raise RuleError(f"a condition must be a logical value known at compile time, got {describe(condition)}{hint}")
+        message = f"a condition must be a logical value known at compile time, got {describe(condition)}{hint}"
+        raise RuleError(message, (TENSOR_CONDITIONS if hint else EXPRESSIONS).name)
 
     def _subscript(self, node: Subscript, scope: Scope, names: Names) -> Steps:
         value = yield node.value, scope, names, True
-        return evaluate.subscript(value, (yield node.index, scope, names, True))
+        index = yield node.index, scope, names, True
+        if UNKNOWN in (value, index):
+            return UNKNOWN
+        if isinstance(value, tuple) and type(node.index) is not Literal and not scope.builtin:
+            message = "the subscript of a tuple is not an integer literal"
+            self.report.depart(TUPLE_SUBSCRIPTS, message, scope.place(node.index.position))
+        return evaluate.subscript(value, index)
 
     def _range(self, node: Range, scope: Scope, names: Names) -> Steps:
         value = yield node.value, scope, names, True
         begin = None if node.begin is None else (yield node.begin, scope, names, True)
         end = None if node.end is None else (yield node.end, scope, names, True)
+        if UNKNOWN in (value, begin, end):
+            return UNKNOWN
         return evaluate.subrange(value, begin, end, self.budget)
 
     def _comprehension(self, node: Comprehension, scope: Scope, names: Names) -> Steps:
-        arrays: list[list[Value]] = []
+        arrays: list[Any] = []
         for name, expression in node.iterators:
             values = yield expression, scope, names, True
-            if not isinstance(values, list):
-                raise RuleError(f"iterator '{clip(name)}' needs an array, got {describe(values)}")
+            if values is not UNKNOWN and not isinstance(values, list):
+                raise RuleError(f"iterator '{clip(name)}' needs an array, got {describe(values)}", EXPRESSIONS.name)
             arrays.append(values)
+        if UNKNOWN in arrays:
+            unknown: dict[str, Value] = {name: UNKNOWN for name, _ in node.iterators}
+            inner = scope.inside(ChainMap(unknown, scope.values), doubtful=True)
+            for part in filter(None, (node.condition, node.item)):
+                yield part, inner, names, True
+            return UNKNOWN
         lengths = {len(values) for values in arrays}
         if len(lengths) > 1:
             raise RuleError(f"the iterated arrays have different lengths: {sorted(lengths)}")
         local: dict[str, Value] = {}
-        inner = _copy_of(scope, ChainMap(local, scope.values))
+        inner = scope.inside(ChainMap(local, scope.values))
         items = []
         for row in zip(*arrays, strict=True):
             self.budget.spend(len(row))
             local.update(zip((name for name, _ in node.iterators), row, strict=True))
             if node.condition is not None:
                 chosen = yield node.condition, inner, names, True
+                if chosen is UNKNOWN:
+                    return UNKNOWN
                 if not isinstance(chosen, bool):
                     raise RuleError(f"the filter of a loop must be a logical value, got {describe(chosen)}")
                 if not chosen:
@@ -327,21 +400,51 @@ class Expander:
 
     def _builtin(self, node: Builtin, scope: Scope, names: Names) -> Steps:
         value = yield node.argument, scope, names, True
+        if has_unknown(value):
+            return UNKNOWN
         if node.name != "shape_of":
             return evaluate.builtin(node.name, value, self.budget)
         if isinstance(value, (list, tuple, str)):
             raise RuleError(f"shape_of needs a tensor, got {describe(value)}")
-        self.caster.notice("shape_of", "shape_of is deprecated since NNEF 1.0.1")
+        self.report.depart(SHAPE_OF, "shape_of is deprecated since NNEF 1.0.1")
         return list(self.builder.tensors[value.name].shape) if isinstance(value, Tensor) else []
 
     def _invocation(self, node: Invocation, scope: Scope, names: Names) -> Steps:
-        callee = self.resolve(node.name, scope)
-        bound = bind(node, callee.declaration, self.dialect, self.caster.notice)
+        callee = self._resolved(node, scope)
+        if callee is None:
+            for argument in node.arguments:
+                yield argument.value, scope, names, True
+            return UNKNOWN
+        bound, errors = bind(node, callee.declaration, self.report)
+        for error in errors:
+            self._flaw(error)
         values: dict[str, Value] = {}
         for name, argument in bound.items():
             values[name] = yield argument.value, scope, names, True
         generic = self._written_generic(node, callee.declaration, scope)
+        if errors:
+            self._fitted(callee.declaration, values, generic, node)
+            return UNKNOWN
         return (yield from self._call(callee, values, generic, node, scope, names))
+
+    def _resolved(self, node: Invocation, scope: Scope) -> Callee | None:
+        """What the name stands for; None where an error about it is kept."""
+        try:
+            callee = self.resolve(node.name, scope)
+            if callee.op is not None and node.name in GRAPH_ONLY and scope.caller is not None:
+                raise RuleError("is allowed in the graph only, not in a fragment", IDENTIFIERS.name)
+            return callee
+        except RuleError as error:
+            if node.name not in self.lost:
+                self._flaw(error)
+            return None
+
+    def _flaw(self, error: RuleError) -> None:
+        """An error of the present expression beside which there may be others."""
+        if not self.report.collecting:
+            raise error
+        assert self.here is not None
+        self._keep(self.failure(error, *self.here[:3]), self.here[1])
 
     @staticmethod
     def _written_generic(node: Invocation, declaration: Fragment, scope: Scope) -> str | None:
@@ -349,10 +452,10 @@ class Expander:
         if node.generic is None:
             return None
         if declaration.generic is None:
-            raise RuleError(f"is not generic, but is called with <{node.generic}>")
+            raise RuleError(f"is not generic, but is called with <{node.generic}>", INVOCATIONS.name)
         if node.generic == "?":
             if scope.generic is None:
-                raise RuleError("<?> is used where there is no generic type")
+                raise RuleError("<?> is used where there is no generic type", INVOCATIONS.name)
             return scope.generic
         return node.generic
 
@@ -372,9 +475,9 @@ class Expander:
         if op is not None:
             return Callee(op.declaration, op)
         if name in MISSING:
-            raise MissingError("is not supported yet")
+            raise MissingError("is not supported yet", UNSUPPORTED.name)
         known = (*self.table, *self.fragments)
-        raise RuleError(f"unknown operation '{clip(name)}'{suggestion(name, known)}")
+        raise RuleError(f"unknown operation '{clip(name)}'{suggestion(name, known)}", INVOCATIONS.name)
 
     def _call(
         self, callee: Callee, given: dict[str, Value], generic: str | None, node: Expression, scope: Scope, names: Names
@@ -383,29 +486,40 @@ class Expander:
         declaration = callee.declaration
         generic = self._generic(declaration, given, generic, node)
         values = self._fitted(declaration, given, generic, node)
+        if callee.body is None and callee.op is None:
+            message = "is a custom operation without a body, which nothing here can compute"
+            raise MissingError(message, UNSUPPORTED.name)
+        if self.report.collecting and ((callee.op is None and declaration.name in self.unsound)
+                                       or any(map(has_unknown, values.values()))):  # fmt: skip
+            return UNKNOWN
         if callee.body is None:
-            if callee.op is None:
-                raise MissingError("is a custom operation without a body, which nothing here can compute")
             return self._primitive(callee, values, generic, node.position, scope, names)
         inner = self._entered(callee, values, generic, node, scope, names)
         for statement in callee.body:
-            with self._inside(statement, inner):
+            wanted: Names = "?"
+            with self._left_side(statement, inner):
                 wanted = self.wanted(statement.target, inner)
             value = yield statement.value, inner, wanted, False
-            with self._inside(statement, inner):
+            with self._left_side(statement, inner):
                 self.bind_target(statement.target, value, inner)
         results = [self._result(result.name, result.type, inner, callee) for result in declaration.results]
         return results[0] if len(results) == 1 else tuple(results)
 
     @contextmanager
-    def _inside(self, statement: Assignment, scope: Scope) -> Iterator[None]:
+    def _left_side(self, statement: Assignment, scope: Scope) -> Iterator[None]:
         """Errors of a statement's left side belong to the body, not to the call."""
         try:
             yield
         except RuleError as error:
             position = getattr(error, "position", statement.target.position)
             names = [identifier.name for identifier in targets(statement.target)]
-            raise self.failure(LocatedError(str(error), position), statement.value, scope, names) from None
+            stack, self.stack = self.stack, []
+            wrong = self.failure(LocatedError(str(error), position, error.rule), statement.value, scope, names)
+            self.stack = stack
+            if not self.report.collecting:
+                raise wrong from None
+            self._keep(wrong, scope)
+            self.bind_target(statement.target, UNKNOWN, scope)
 
     def _generic(
         self, declaration: Fragment, given: dict[str, Value], written: str | None, node: Expression
@@ -419,11 +533,14 @@ class Expander:
             generic = declaration.generic
         else:
             bound = [(p, given[p.name]) for p in declaration.parameters if p.name in given]
-            generic = deduce(bound, self.dialect.integers_as_scalars)
+            generic = deduce(bound, self.report.accepts(INTEGERS_AS_SCALARS))
+        if not generic and any(map(has_unknown, given.values())):
+            return None
         if not generic:
             self._fitted(declaration, given, None, node)  # arguments of another structure show nothing
             name = clip(declaration.name)
-            raise RuleError(f"the type cannot be deduced from the arguments: write {name}<scalar>(...)")
+            message = f"the type cannot be deduced from the arguments: write {name}<scalar>(...)"
+            raise RuleError(message, INVOCATIONS.name)
         return generic
 
     def _fitted(
@@ -434,14 +551,20 @@ class Expander:
         for parameter in declaration.parameters:
             if parameter.name in given:
                 value = given[parameter.name]
-            else:
-                assert parameter.default is not None
+            elif parameter.default is not None:
                 value = evaluate.constant(parameter.default)
+            else:
+                value = UNKNOWN  # an argument that is missing has been reported
+            self.argument = (node, parameter.name, declaration)
             try:
                 values[parameter.name] = self.caster.fit(value, parameter.type, generic)
+            except LimitError:
+                raise
             except RuleError as error:
-                position = _argument_place(node, parameter.name, declaration)
-                raise LocatedError(f"argument '{parameter.name}': {error}", position) from None
+                values[parameter.name] = UNKNOWN
+                position = argument_place(node, parameter.name, declaration)
+                self._flaw(LocatedError(f"argument '{parameter.name}': {error}", position, error.rule or TYPES.name))
+        self.argument = None
         return values
 
     def _entered(
@@ -451,7 +574,7 @@ class Expander:
         """The scope of a body."""
         declaration = callee.declaration
         if scope.depth >= MAX_DEPTH:
-            raise RuleError(f"fragments call each other more than {MAX_DEPTH} levels deep (a recursion without end?)")
+            raise LimitError(f"fragments call each other more than {MAX_DEPTH} levels deep (a recursion without end?)")
         self.budget.spend(CALL_COST)
         results = [result.name for result in declaration.results]
         structure: list[Names]
@@ -465,16 +588,16 @@ class Expander:
             values=values, body=declaration.body or (), fixed=frozenset(values),
             names=dict(zip(results, structure, strict=True)), prefix=first(names), generic=generic,
             fragment=declaration.name, position=node.position, caller=scope,
-            builtin=callee.op is not None, depth=scope.depth + 1,
+            builtin=callee.op is not None, depth=scope.depth + 1, doubtful=scope.doubtful,
         )  # fmt: skip
 
     def _result(self, name: str, type: Type, scope: Scope, callee: Callee) -> Value:
         if name not in scope.values:
-            raise RuleError(f"result '{clip(name)}' is never assigned in the fragment")
+            raise RuleError(f"result '{clip(name)}' is never assigned in the fragment", IDENTIFIERS.name)
         try:
             return self.caster.fit(scope.values[name], type, scope.generic)
         except RuleError as error:
-            raise RuleError(f"result '{clip(name)}': {error}") from None
+            raise RuleError(f"result '{clip(name)}': {error}", error.rule) from None
 
     # Nodes -------------------------------------------------------------------------------------------------
     def _primitive(
@@ -487,9 +610,12 @@ class Expander:
         if op.infer is None:
             kind = generic or "scalar"
             inside = scope.caller is not None
-            return self.introducer.introduce(op.name, values, kind, position, first(names), inside=inside)
+            try:
+                return self.introducer.introduce(op.name, values, kind, position, first(names), inside=inside)
+            except RuleError as error:
+                raise RuleError(str(error), error.rule or ARGUMENTS.name) from None
         if len(self.builder.nodes) >= MAX_NODES:
-            raise RuleError(f"the graph has more than {MAX_NODES} operations")
+            raise LimitError(f"the graph has more than {MAX_NODES} operations")
         inputs: list[str] = []
         attrs: dict[str, Any] = {}
         for parameter in callee.declaration.parameters:
@@ -498,17 +624,22 @@ class Expander:
                 attrs[parameter.name] = frozen(value)
             else:
                 inputs += [t.name for t in (value if isinstance(value, list) else [value])]  # type: ignore[union-attr]
-        shapes = op.infer_shapes([self.builder.tensors[name].shape for name in inputs], attrs)
-        return self._node(op, inputs, attrs, shapes, generic, str(scope.place(position)), names)
+        operands = [self.builder.tensors[name].shape for name in inputs]
+        try:
+            shapes = op.infer_shapes(operands, attrs)
+        except RuleError as error:
+            raise RuleError(str(error), error.rule or ARGUMENTS.name) from None
+        check_operation(op, operands, attrs, self.report)
+        return self._node(op, inputs, attrs, shapes, generic, scope, position, names)
 
     def _node(
-        self, op: Op, inputs: list[str], attrs: dict[str, Any], shapes: list[Shape], generic: str | None, position: str,
-        names: Names,
+        self, op: Op, inputs: list[str], attrs: dict[str, Any], shapes: list[Shape], generic: str | None, scope: Scope,
+        position: SourcePosition, names: Names,
     ) -> Value:  # fmt: skip
         results = op.declaration.results
         is_array = isinstance(results[0].type, ArrayType)
-        if is_array and isinstance(names, str) and not self.dialect.array_identifiers:
-            raise RuleError("its array of results must be unpacked with [a, b] = ...")
+        if is_array and isinstance(names, str) and not scope.builtin:
+            self.report.depart(ARRAY_IDENTIFIERS, "its array of results must be unpacked with [a, b] = ...")
         kinds = [element(result.type, generic) for result in results] * (len(shapes) if is_array else 1)
         single = len(results) == 1 and not is_array
         checked = [self.introducer.checked(shape) for shape in shapes]
@@ -516,19 +647,20 @@ class Expander:
         outputs: list[str] = []
         for name, spec in zip(result_names(names, len(shapes), single), specs, strict=True):
             outputs.append(self.builder.add_tensor(self.builder.unique(name), spec))
-        self.builder.nodes.append(Node(op.name, tuple(inputs), tuple(outputs), attrs, position=position))
+        place = str(scope.place(position))
+        self.builder.nodes.append(Node(op.name, tuple(inputs), tuple(outputs), attrs, position=place))
         tensors = [Tensor(name, kind) for name, kind in zip(outputs, kinds, strict=True)]
         if single:
             return tensors[0]
         return tensors if is_array else tuple(tensors)
 
     # Errors ------------------------------------------------------------------------------------------------
-    def failure(
-        self, error: RuleError, expression: Expression, scope: Scope, names: Names, around: Sequence[Request] = ()
-    ) -> ModelError:
+    def failure(self, error: RuleError, expression: Expression, scope: Scope, names: Names) -> ModelError:
         """The error with its place in the file, its tensor, and its operation: the innermost of those around it."""
+        self.argument = None
         position = getattr(error, "position", expression.position)
-        own = [expression, *(part for part, place, *_ in reversed(around) if place.depth == scope.depth)]
+        around = [request for request, _ in reversed(self.stack)]
+        own = [expression, *(part for part, place, *_ in around if place.depth == scope.depth)]
         op = next((clip(operation(part)) for part in own if type(part) in NAMED), "")
         tensor = clip(first(names))
         message = str(error)
@@ -538,107 +670,9 @@ class Expander:
             op, position, tensor = clip(scope.fragment), scope.position, clip(scope.prefix)
             scope = scope.caller
         for _ in range(3):
-            if scope.caller is None:
+            if scope.caller is None or scope.position is NOWHERE:
                 break
             message += f" (in fragment '{clip(scope.fragment)}', called at {scope.caller.place(scope.position)})"
             scope = scope.caller
         kind = UnsupportedError if isinstance(error, MissingError) else ModelError
-        return kind(message, where=position, op=op, tensor=tensor)
-
-
-class MissingError(RuleError):
-    """Legal NNEF that is not there yet: becomes an UnsupportedError."""
-
-
-FLAT = (Invocation, ArrayExpression, TupleExpression)
-"""Expressions of the flat syntax, next to literals and identifiers."""
-
-NAMED = (Invocation, Unary, Binary, Conditional)
-"""Expressions that may become an operation of their own."""
-
-
-def operation(expression: Expression) -> str:
-    """The operation an expression stands for."""
-    if isinstance(expression, Invocation):
-        return expression.name
-    if isinstance(expression, Unary):
-        return evaluate.UNARY[expression.op]
-    if isinstance(expression, Binary):
-        return evaluate.BINARY.get(expression.op, expression.op)
-    return "select"
-
-
-def derived(prefix: str, name: str) -> str:
-    """A name no identifier of the file can have; short, however deep the fragments."""
-    return f"{prefix[:120]}.{name[:60]}"
-
-
-def first(names: Names) -> str:
-    """The first of the names."""
-    while not isinstance(names, str):
-        names = names[0] if names else ""
-    return names
-
-
-def _named_items(node: ArrayExpression | TupleExpression, names: Names) -> Iterator[tuple[Expression, Names, bool]]:
-    """Each item, its names, and whether it is a part of what is named so: items that a left side unpacks are not."""
-    unpacked = not isinstance(names, str) and len(names) == len(node.items)
-    for number, item in enumerate(node.items):
-        yield item, names[number] if unpacked else names, not unpacked
-
-
-def result_names(names: Names, count: int, single: bool) -> list[str]:
-    """One name per result of a node."""
-    if isinstance(names, str):
-        return [names] if single else [derived(names, str(number)) for number in range(count)]
-    if len(names) == count and all(isinstance(name, str) for name in names):
-        return list(names)
-    return [derived(first(names), str(number)) for number in range(count)]
-
-
-def targets(target: Expression) -> list[Identifier]:
-    """The identifiers of a left side, in order."""
-    found: list[Identifier] = []
-    rest = [target]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, Identifier):
-            found.append(item)
-        elif isinstance(item, (ArrayExpression, TupleExpression)):
-            rest += reversed(item.items)
-    return found
-
-
-def frozen(value: Value) -> Any:
-    """An attribute as it stands in a node: arrays as tuples."""
-    return tuple(frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-
-def element(type: Type, generic: str | None) -> str:
-    """Element type of a result. Raises RuleError where tensors cannot have it."""
-    if isinstance(type, ArrayType):
-        return element(type.item, generic)
-    assert isinstance(type, TensorType), type
-    kind = generic if type.element == "?" else type.element
-    if kind not in DEFAULT:
-        raise RuleError(f"there are no tensors of type {kind}")
-    return kind
-
-
-def _copy_of(scope: Scope, values: MutableMapping[str, Value]) -> Scope:
-    """The same place with other values: the inside of a loop."""
-    return Scope(
-        values, scope.body, scope.fixed, scope.names, scope.prefix, scope.generic, scope.fragment, scope.position,
-        scope.caller, scope.builtin, scope.depth,
-    )  # fmt: skip
-
-
-def _argument_place(node: Expression, name: str, declaration: Fragment) -> SourcePosition:
-    """Where the argument stands, or the expression where it stands nowhere."""
-    if isinstance(node, Invocation):
-        for number, argument in enumerate(node.arguments):
-            if (argument.name or declaration.parameters[number].name) == name:
-                return argument.position
-    return node.position
-
-
+        return kind(message, where=position, op=op, tensor=tensor, rule=error.rule or EXPRESSIONS.name)

@@ -12,7 +12,9 @@ from nnef_cl.errors import InputError, ModelError, RuleError, UnsupportedError
 from nnef_cl.format.container import tensor_name
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.format.tensor_file import TensorFile
+from nnef_cl.importer.dialect import ARGUMENTS, IDENTIFIERS, OLD_ITEM_TYPES, TENSOR_FILES, TYPES, UNSUPPORTED
 from nnef_cl.importer.evaluate import literal_text
+from nnef_cl.importer.report import Report
 from nnef_cl.importer.types import Tensor, Value, clip
 from nnef_cl.ir.dtype import DEFAULT
 from nnef_cl.ir.graph import GraphBuilder
@@ -34,9 +36,10 @@ class Introducer:
 
     def __init__(
         self, builder: GraphBuilder, parameters: Sequence[str], tensors: TensorSource,
-        shapes: Mapping[str, tuple[int, ...]],
+        shapes: Mapping[str, tuple[int, ...]], report: Report,
     ) -> None:  # fmt: skip
         self.builder, self.parameters, self.tensors, self.shapes = builder, frozenset(parameters), tensors, shapes
+        self.report = report
         self.externals: set[str] = set()
         self.literals: dict[str, Tensor] = {}
         self.variables: dict[str, tuple[Constant, str, SourcePosition]] = {}
@@ -81,9 +84,9 @@ class Introducer:
 
     def _external(self, values: Mapping[str, Value], kind: str, name: str, inside: bool) -> Tensor:
         if inside:
-            raise RuleError("is allowed in the graph only, not in a fragment")
+            raise RuleError("is allowed in the graph only, not in a fragment", IDENTIFIERS.name)
         if name not in self.parameters:
-            raise RuleError("its result must be a parameter of the graph")
+            raise RuleError("its result must be a parameter of the graph", IDENTIFIERS.name)
         declared = values["shape"]
         assert isinstance(declared, list)
         shape = self._overridden(name, declared)
@@ -115,18 +118,16 @@ class Introducer:
         self, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str, inside: bool
     ) -> Tensor:
         if inside:
-            raise RuleError("is allowed in the graph only, not in a fragment")
+            raise RuleError("is allowed in the graph only, not in a fragment", IDENTIFIERS.name)
         label, declared = values["label"], values["shape"]
         assert isinstance(label, str) and isinstance(declared, list)
         shape = self.checked(declared)
         _dtype(kind)
         try:
             constant = self._data(label, shape, kind, position)
-        except ModelError as error:
-            if error.where == position:
-                raise
-            source = f"{error.where}: " if error.where else ""
-            raise type(error)(f"{source}{error.message}", where=position, op="variable", tensor=clip(name)) from None
+        except (ModelError, RuleError) as error:
+            self.report.fail(_data_error(error, position, name))
+            constant = Constant(np.broadcast_to(np.zeros((), DEFAULT[kind].api), shape), label)
         return self._add(name, kind, constant)
 
     def _data(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> Constant:
@@ -138,14 +139,17 @@ class Introducer:
         if constant.array.shape != shape or known != kind:
             raise RuleError(
                 f"label '{clip(label)}' is declared with shape {text(shape)} and type {kind}, "
-                f"in line {line.line} with {text(constant.array.shape)} and {known}"
-            )
+                f"in line {line.line} with {text(constant.array.shape)} and {known}", ARGUMENTS.name
+            )  # fmt: skip
         return constant
 
     def _read(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> np.ndarray:
         """The array in its API type. Raises RuleError where it is not what the declaration says."""
         data = self.tensors(label, position)
         if isinstance(data, TensorFile):
+            if data.header.code != data.header.item:
+                message = f"the data of '{clip(label)}' have item type 0x{data.header.code:x}"
+                self.report.depart(OLD_ITEM_TYPES, message, position)
             if data.header.is_quantised:
                 raise UnsupportedError(f"the data of '{clip(label)}' are quantised, which is not supported yet")
             array, found = data.array, data.header.kind
@@ -174,5 +178,18 @@ class Introducer:
 
 def _dtype(kind: str) -> Any:
     if kind not in DEFAULT:
-        raise RuleError(f"there are no tensors of type {kind}")
+        raise RuleError(f"there are no tensors of type {kind}", TYPES.name)
     return DEFAULT[kind]
+
+
+def _data_error(error: ModelError | RuleError, position: SourcePosition, name: str) -> ModelError:
+    """What is wrong with a variable's data, at the place of its declaration."""
+    if isinstance(error, RuleError):
+        rule = error.rule or TENSOR_FILES.name
+        return ModelError(str(error), where=position, op="variable", tensor=clip(name), rule=rule)
+    rule = error.rule or (UNSUPPORTED if isinstance(error, UnsupportedError) else TENSOR_FILES).name
+    if error.where == position:
+        error.rule = rule
+        return error
+    source = f"{error.where}: " if error.where else ""
+    return type(error)(f"{source}{error.message}", where=position, op="variable", tensor=clip(name), rule=rule)

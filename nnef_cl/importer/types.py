@@ -8,7 +8,8 @@ from typing import Any
 
 from nnef_cl.errors import RuleError
 from nnef_cl.format.syntax import ArrayType, Parameter, PrimitiveType, TensorType, TupleType, Type
-from nnef_cl.importer.dialect import Dialect
+from nnef_cl.importer.dialect import INTEGERS_AS_SCALARS, LIMITS, TYPES
+from nnef_cl.importer.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,13 @@ class Tensor:
     kind: str
 
 
-Value = bool | int | float | str | Tensor | list[Any] | tuple[Any, ...]
+class Unknown:
+    """What an error keeps from having a value; it fits every type, so that nothing that uses it is reported too."""
+
+
+UNKNOWN = Unknown()
+
+Value = bool | int | float | str | Tensor | Unknown | list[Any] | tuple[Any, ...]
 """Python lists are NNEF arrays, Python tuples are NNEF tuples."""
 
 PRIMITIVES = {bool: "logical", int: "integer", float: "scalar", str: "string"}
@@ -29,6 +36,13 @@ MAX_STEPS = 2_000_000
 
 MAX_ITEMS = 1_000_000
 """Length of an array or string that an expression makes."""
+
+
+class LimitError(RuleError):
+    """Something is too large or takes too long; what is being evaluated is given up."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, LIMITS.name)
 
 
 class Budget:
@@ -41,12 +55,12 @@ class Budget:
         """One step and `items` array items. Raises RuleError."""
         self.left -= 1 + items // 4
         if self.left < 0:
-            raise RuleError(f"evaluating the model takes more than {MAX_STEPS} steps (a loop or recursion too large?)")
+            raise LimitError(f"evaluating the model takes more than {MAX_STEPS} steps (a loop or recursion too large?)")
 
     def array(self, length: int) -> None:
         """Before an array or string of that length is made. Raises RuleError."""
         if length > MAX_ITEMS:
-            raise RuleError(f"an array of {length} items is too long, the limit is {MAX_ITEMS}")
+            raise LimitError(f"an array of {length} items is too long, the limit is {MAX_ITEMS}")
         self.spend(length)
 
 
@@ -66,7 +80,14 @@ def describe(value: Value, levels: int = 4) -> str:
     if isinstance(value, tuple):
         items = [describe(item, levels - 1) for item in value[:4]] if levels else []
         return f"({', '.join(items + ['...'] * (len(items) < len(value)))})"
-    return PRIMITIVES[type(value)]
+    return PRIMITIVES.get(type(value), "unknown")
+
+
+def has_unknown(value: Value) -> bool:
+    """Whether the value or a part of it is unknown."""
+    if isinstance(value, (list, tuple)):
+        return any(map(has_unknown, value))
+    return value is UNKNOWN
 
 
 class Mismatch(Exception):
@@ -79,11 +100,10 @@ class Mismatch(Exception):
 
 @dataclass(frozen=True)
 class Caster:
-    """Implicit casts. literal(kind, value): the constant tensor of a primitive; notice(key, message): warn once."""
+    """Implicit casts. literal(kind, value): the constant tensor of a primitive."""
 
-    dialect: Dialect
+    report: Report
     literal: Callable[[str, Any], Tensor]
-    notice: Callable[[str, str], None]
     budget: Budget
 
     def fit(self, value: Value, type: Type, generic: str | None = None) -> Value:
@@ -94,9 +114,11 @@ class Caster:
             expected = str(type) if generic is None else str(type).replace("?", generic)
             where = "".join(f"[{index}]" for index in error.path)
             at = f" at {where}" if where else ""
-            raise RuleError(f"expected {expected}, got {describe(error.value)}{at}") from None
+            raise RuleError(f"expected {expected}, got {describe(error.value)}{at}", TYPES.name) from None
 
     def _cast(self, value: Value, type: Type, generic: str | None) -> Value:
+        if value is UNKNOWN:
+            return value
         if isinstance(type, PrimitiveType):
             return self._primitive(value, generic if type.name == "?" else type.name)
         if isinstance(type, TensorType):
@@ -122,7 +144,7 @@ class Caster:
     def _primitive(self, value: Value, kind: str | None) -> Value:
         own = PRIMITIVES.get(type(value))
         if own is None or (kind is not None and own != kind):
-            if own == "integer" and kind == "scalar" and self.dialect.integers_as_scalars:
+            if own == "integer" and kind == "scalar" and self.report.accepts(INTEGERS_AS_SCALARS):
                 assert isinstance(value, int)
                 return self.scalar(value)
             raise Mismatch(value)
@@ -141,7 +163,8 @@ class Caster:
 
     def scalar(self, value: int) -> float:
         """An integer read as a scalar, where the dialect lets it."""
-        self.notice("integer", "an integer is given where a scalar is expected; it is read as a scalar")
+        message = "an integer is given where a scalar is expected; it is read as a scalar"
+        self.report.depart(INTEGERS_AS_SCALARS, message)
         return float(value)
 
 
@@ -162,7 +185,7 @@ def deduce(bound: Iterable[tuple[Parameter, Value]], lenient: bool) -> str | Non
     if kinds == {"integer", "scalar"} and not tensors and lenient:
         return "scalar"
     if len(kinds) > 1:
-        raise RuleError(f"the arguments mix {' and '.join(sorted(kinds))} where one type is expected")
+        raise RuleError(f"the arguments mix {' and '.join(sorted(kinds))} where one type is expected", TYPES.name)
     return next(iter(kinds), None)
 
 

@@ -12,28 +12,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnef_cl.errors import FileFormatError, InputError, ModelError, UnsupportedError
+from nnef_cl.errors import FileFormatError, InputError, ModelError, UnsupportedError, UsageError
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.quant_file import parse_quant
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.format.tensor_file import write_tensor
 from nnef_cl.importer import LENIENT, STRICT, Dialect, import_document, import_model
+from nnef_cl.importer.dialect import DIFFERENCES, choose_dialect
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ops import MISSING, STANDARD
 
-EXTENSIONS = "extension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;"
+KHR = ("KHR_enable_fragment_definitions", "KHR_enable_operator_expressions")
+EXTENSIONS = f"extension {KHR[0]} {KHR[1]};"
+NOT_FLAT = f"the file uses expressions that are not flat without extension {KHR[1]}"
+WINDOW = """x = external(shape = [1, 4, 8]); w = constant(shape = [4, 4, 3], value = [0.5]);"""
 INPUT = "x = external(shape = [1, 4]);"
-WARNED = "an integer is given where a scalar is expected; it is read as a scalar"
+WARNED = "graph.nnef:6:5: add 't': an integer is given where a scalar is expected; it is read as a scalar (and 2 more places) [integers-as-scalars]"
 
 
-def document(body: str, fragments: str, signature: str, inputs: str, extensions: str) -> str:
+def document(
+    body: str, fragments: str, signature: str, inputs: str, extensions: str, version: str = "1.0"
+) -> str:
     """Extensions are line 2, fragments line 3, inputs line 5, the body line 6."""
-    return f"version 1.0;\n{extensions}\n{fragments}\ngraph g( {signature} ) {{\n{inputs}\n{body}\n}}\n"
+    return f"version {version};\n{extensions}\n{fragments}\ngraph g( {signature} ) {{\n{inputs}\n{body}\n}}\n"
 
 
 def load(
     body: str, fragments: str = "", *, signature: str = "x ) -> ( y", inputs: str = INPUT, extensions: str = EXTENSIONS,
-    data: np.ndarray | None = None, **options: Any,
+    data: np.ndarray | None = None, version: str = "1.0", **options: Any,
 ) -> Graph:  # fmt: skip
     """Every variable's data are `data`, zeros [1,4] if not given."""
     array = np.zeros((1, 4), np.float32) if data is None else data
@@ -41,7 +47,7 @@ def load(
     def tensors(label: str, position: SourcePosition) -> np.ndarray:
         return array
 
-    text = document(body, fragments, signature, inputs, extensions)
+    text = document(body, fragments, signature, inputs, extensions, version)
     return import_document(parse_document(text), STANDARD, tensors, **options)
 
 
@@ -481,7 +487,7 @@ FRAGMENTS: list[tuple[str, str, list[str]]] = [
 def test_fragment(fragments: str, body: str, expected: list[str]) -> None:
     graph = load(body, fragments, dialect=STRICT, inputs="x = external(shape = [2]);")
     assert nodes(graph) == expected
-    assert graph.warnings == ()
+    assert all("[named-tensors]" in warning for warning in graph.warnings)
 
 
 def test_an_order_of_fragments_is_not_needed() -> None:
@@ -547,42 +553,106 @@ def test_faults_in_nested_fragments_name_the_calls() -> None:
 OWN_RELU = fragment("y = neg(x);").replace(" f(", " relu(")
 SPLIT = fragment("p = split(x, axis = 1, ratios = [1, 1]); y = p[0];")
 FEATURES: dict[str, tuple[dict[str, str], str, str]] = {
-    "integers_as_scalars": ({"body": "y = x + 1;"}, "6:5: add 'y': argument 'y': expected tensor<scalar>, got integer", WARNED),
-    "integers_as_scalars, compile time": (
-        {"body": "y = x * (1 + 0.5);"}, "6:10: add 'y': operator + does not take integer and scalar", WARNED),
-    "positional_attributes": (
+    "integers-as-scalars": (
+        {"body": "y = x + 1;"}, "6:5: add 'y': argument 'y': expected tensor<scalar>, got integer",
+        "graph.nnef:6:5: add 'y': an integer is given where a scalar is expected; it is read as a scalar"),
+    "integers-as-scalars, compile time": (
+        {"body": "y = x * (1 + 0.5);"}, "6:10: add 'y': operator + does not take integer and scalar",
+        "graph.nnef:6:10: add 'y': an integer is given where a scalar is expected; it is read as a scalar"),
+    "positional-attributes": (
         {"body": "y = leaky_relu(x, 0.1);"}, "6:19: leaky_relu 'y': attribute 'alpha' is given without its name",
-        "graph.nnef:6:19: attribute 'alpha' is given without its name"),
+        "graph.nnef:6:19: leaky_relu 'y': attribute 'alpha' is given without its name"),
     "redefinitions": (
         {"body": "y = relu(x);", "fragments": OWN_RELU}, "3:1: fragment 'relu' has the name of a standard operation",
         "graph.nnef:3:1: fragment 'relu' has the name of a standard operation; the file's definition is used"),
-    "undeclared_features, fragments": (
+    "undeclared-fragments": (
         {"body": "y = f(x);", "fragments": fragment("y = relu(x);"), "extensions": ""},
         "3:1: the file defines fragments without extension KHR_enable_fragment_definitions",
-        "the file defines fragments without extension KHR_enable_fragment_definitions"),
-    "undeclared_features, operators": (
-        {"body": "y = x + x;", "extensions": ""},
-        "6:5: add 'y': the file uses what extension KHR_enable_operator_expressions stands for, without declaring it",
-        "the file uses what extension KHR_enable_operator_expressions stands for, without declaring it"),
-    "unknown_extensions": (
+        "graph.nnef:3:1: the file defines fragments without extension KHR_enable_fragment_definitions"),
+    "undeclared-operators": (
+        {"body": "y = x + x;", "extensions": ""}, f"6:5: {NOT_FLAT}", f"graph.nnef:6:5: {NOT_FLAT}"),
+    "undeclared-operators, nested": (
+        {"body": "y = concat([x, relu(x)], axis = 1);", "extensions": ""},
+        f"6:16: {NOT_FLAT}", f"graph.nnef:6:16: {NOT_FLAT}"),
+    "vendor-extensions": (
         {"body": "y = relu(x);", "extensions": "extension ACME_speed;"}, "2:1: unknown extension ACME_speed",
         "graph.nnef:2:1: unknown extension ACME_speed is ignored"),
-    "array_identifiers": (
-        {"body": "y = f(x);", "fragments": SPLIT}, "3:64: split 'y.p': its array of results must be unpacked", ""),
-    "tensor_conditions": (
+    "extension-lists": (
+        {"body": "y = relu(x);", "extensions": f"extension {KHR[0]}, {KHR[1]};"},
+        f"2:1: extension '{KHR[0]}' is followed by more than identifiers",
+        f"graph.nnef:2:1: extension '{KHR[0]}' is followed by more than identifiers"),
+    "array-identifiers": (
+        {"body": "y = f(x);", "fragments": SPLIT}, "3:64: split 'y.p': its array of results must be unpacked",
+        "graph.nnef:3:64: split 'y.p': its array of results must be unpacked with [a, b] = ..."),
+    "tuple-subscripts": (
+        {"body": "y = (x, -x)[1 - 1];"}, "6:13: 'y': the subscript of a tuple is not an integer literal",
+        "graph.nnef:6:13: 'y': the subscript of a tuple is not an integer literal"),
+    "tensor-conditions": (
         {"body": "y = x if x > 0.0 else -x;"},
-        "6:5: select 'y': a condition must be a logical value known at compile time, got tensor<logical>; select takes", ""),
+        "6:5: select 'y': a condition must be a logical value known at compile time, got tensor<logical>; select takes",
+        "graph.nnef:6:5: select 'y': the condition is a tensor; the expression is read as select"),
+    "conv-borders": (
+        {"body": "y = conv(x, 1.0 * w, border = 'ignore');", "inputs": WINDOW},
+        "6:5: conv 'y': border 'ignore' is read as 'constant'",
+        "graph.nnef:6:5: conv 'y': border 'ignore' is read as 'constant'"),
+    "conv-bias": (
+        {"body": "b = constant(shape = [4], value = [0.5]); y = conv(x, w, b);", "inputs": WINDOW},
+        "6:47: conv 'y': a bias of shape [4] is read as [1,4]",
+        "graph.nnef:6:47: conv 'y': a bias of shape [4] is read as [1,4]"),
+    "string-characters": (
+        {"body": r"y = variable(shape = [1, 4], label = 'a\b');"}, r"6:38: the string", r"graph.nnef:6:38: the string"),
+    "version-numbers": ({"body": "y = relu(x);", "version": "1"}, "1:1: version 1 has no", "graph.nnef:1:1: version 1"),
+    "empty-graphs": (
+        {"body": "y = relu(x);", "fragments": fragment("")}, "3:1: fragment 'f' has no assignment",
+        "graph.nnef:3:1: fragment 'f' has no assignment"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_feature_of_dialects(name: str) -> None:
+def test_differences_of_dialects(name: str) -> None:
     arguments, message, warning = FEATURES[name]
-    refused(f"graph.nnef:{message}", **arguments, dialect=STRICT)  # type: ignore[arg-type]
-    flag = {name.partition(",")[0]: True}
-    for dialect in (LENIENT, Dialect("one", **flag)):
-        graph = load(**arguments, dialect=dialect)  # type: ignore[arg-type]
-        assert graph.warnings == ((warning,) if warning else ())
+    rule = name.partition(",")[0]
+    error = refused(f"graph.nnef:{message}", **arguments, dialect=STRICT)  # type: ignore[arg-type]
+    assert rule in (error.rule, "integers-as-scalars")
+    (found,) = load(**arguments, dialect=LENIENT).warnings  # type: ignore[arg-type]
+    assert found.startswith(warning) and found.endswith(f" [{rule}]")
+
+
+def test_deprecated_forms_warn_the_strict() -> None:
+    assert load("y = relu(x = x);").warnings == ()
+    (named,) = load("y = relu(x = x);", dialect=STRICT).warnings
+    assert named == "graph.nnef:6:10: relu 'y': tensor 'x' is given with its name [named-tensors]"
+    for dialect in (STRICT, LENIENT):
+        (shape,) = load("y = reshape(x, shape = shape_of(x));", dialect=dialect).warnings
+        assert shape.endswith("shape_of is deprecated since NNEF 1.0.1 [shape-of]")
+
+
+def test_every_difference_is_tested() -> None:
+    tested = {name.partition(",")[0] for name in FEATURES} | {"named-tensors", "shape-of", "old-item-types"}
+    assert tested == {rule.name for rule in DIFFERENCES}
+
+
+@pytest.mark.parametrize("dialect", [STRICT, LENIENT])
+def test_khronos_extensions_are_known(dialect: Dialect) -> None:
+    for words in ("KHR_new", "ACME_speed KHR_new"):
+        error = refused("graph.nnef:2:1: unknown extension KHR_new", "y = relu(x);", extensions=f"extension {words};",
+                        dialect=dialect)  # fmt: skip
+        assert error.rule == "extensions"
+
+
+def test_choice_of_the_dialect() -> None:
+    plain, declared = (
+        parse_document(document("y = relu(x);", "", "x ) -> ( y", INPUT, extensions))
+        for extensions in ("", "extension tract_registry tract_core;")
+    )
+    assert choose_dialect("auto", plain) is LENIENT and choose_dialect("strict", declared) is STRICT
+    assert choose_dialect("lenient", declared) is LENIENT
+    for name, text, message in (("auto", declared, "graph.nnef:2:1: extension tract_registry: the file is written in "
+                                 "the dialect of tract"), ("tract", plain, "dialect tract")):  # fmt: skip
+        with pytest.raises(UnsupportedError, match=f"^{message}, which is not supported yet$"):
+            choose_dialect(name, text)
+    with pytest.raises(UsageError, match="there are auto, strict, lenient, tract"):
+        choose_dialect("loose", plain)
 
 
 def test_what_features_mean() -> None:
@@ -591,7 +661,7 @@ def test_what_features_mean() -> None:
     assert nodes(load("y = x if x > 0.0 else -x;")) == ["y.gt = gt(x, 0.0)", "y.neg = neg(x)", "y = select(y.gt, x, y.neg)"]
     assert nodes(load("y = leaky_relu(x, 1);")) == ["y = leaky_relu(x, alpha = 1.0)"]
     graph = load("y = relu(x);", "fragment relu( x: tensor<scalar> ) -> ( y: tensor<scalar> );")
-    assert nodes(graph) == ["y = relu(x)"] and graph.warnings[0].endswith("the standard's meaning is used")
+    assert nodes(graph) == ["y = relu(x)"] and "the standard's meaning is used [" in graph.warnings[0]
 
 
 def test_one_warning_of_a_kind() -> None:
@@ -600,8 +670,6 @@ def test_one_warning_of_a_kind() -> None:
 
 def test_flat_syntax_needs_no_extension() -> None:
     assert load("[y, z] = split(x, axis = 1, ratios = [1, 1]);", extensions="", dialect=STRICT).warnings == ()
-    refused("graph.nnef:2:1: extension tract_core: the file is written in the dialect of tract", "y = x;",
-            extensions="extension tract_core;")  # fmt: skip
 
 
 # Quantisation and files ------------------------------------------------------------------------------------
