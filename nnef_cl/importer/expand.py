@@ -375,8 +375,9 @@ class Expander:
         if UNKNOWN in arrays:
             unknown: dict[str, Value] = {name: UNKNOWN for name, _ in node.iterators}
             inner = scope.inside(ChainMap(unknown, scope.values), doubtful=True)
-            for part in filter(None, (node.condition, node.item)):
-                yield part, inner, names, True
+            if node.condition is not None:
+                yield node.condition, inner, names, True
+            yield node.item, inner, names, True
             return UNKNOWN
         lengths = {len(values) for values in arrays}
         if len(lengths) > 1:

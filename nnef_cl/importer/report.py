@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from nnef_cl.errors import ModelError, RuleError
+from nnef_cl.errors import ModelError, RuleError, located
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.importer.dialect import Dialect, Rule, Verdict
 
@@ -31,8 +31,7 @@ class Finding:
     tensor: str = ""
 
     def __str__(self) -> str:
-        text = str(ModelError(self.message, where=self.where, op=self.op, tensor=self.tensor))
-        return f"{text} [{self.rule}]"
+        return f"{located(self.message, self.where, self.op, self.tensor)} [{self.rule}]"
 
 
 Place = tuple[SourcePosition | None, str, str]
