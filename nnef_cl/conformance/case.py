@@ -16,7 +16,10 @@ from nnef_cl.format.syntax import ArrayExpression, Expression, Literal, TupleExp
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Op, is_tensor
 
-FAMILIES = ("activation", "conv", "matmul", "normalize", "pointwise", "pool", "rearrange", "reduce", "resize", "state")
+FAMILIES = (
+    "activation", "conv", "matmul", "normalize", "pointwise", "pool", "quantize", "rearrange", "reduce", "resize",
+    "state",
+)  # fmt: skip
 """Modules of this folder with a list CASES; each is named after the module of nnef_cl/ops that it covers."""
 
 KINDS = {"f": np.float32, "i": np.int64, "b": np.bool_}

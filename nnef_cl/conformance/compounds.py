@@ -76,6 +76,10 @@ def area_downsample(input: np.ndarray, factor: list[int]) -> np.ndarray:
     return single(blocks.mean(axis=tuple(range(3, blocks.ndim, 2))))
 
 
+def linear_quantize(x: np.ndarray, min: np.ndarray, max: np.ndarray, bits: int) -> np.ndarray:
+    return run("min_max_linear_quantize", x=x, min=min, max=max, bits=bits, signed=False, symmetric=False)
+
+
 def mean_box(values: np.ndarray, size: list[int]) -> np.ndarray:
     """Automatic padding, zeros outside, divided by the whole window."""
     window = {"border": "constant", "padding": [], "stride": [], "dilation": []}
@@ -135,7 +139,7 @@ COMPOUNDS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
         add_n, area_downsample, avg_pool, batch_normalization, l1_normalization, l2_normalization, linear,
-        local_contrast_normalization, local_mean_normalization, local_response_normalization,
+        linear_quantize, local_contrast_normalization, local_mean_normalization, local_response_normalization,
         local_variance_normalization, moments, rms_pool, separable_conv, separable_deconv,
     )
 }  # fmt: skip

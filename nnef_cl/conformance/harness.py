@@ -19,6 +19,7 @@ from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose, build_plan
 
+OPS = STANDARD | INTERNAL
 KINDS = {"f": "scalar", "i": "integer", "b": "logical"}
 
 
@@ -91,7 +92,7 @@ def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarr
         elif node.op == "cast":
             results = [own[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
         else:
-            results = STANDARD[node.op].evaluate(own, node.attrs)
+            results = OPS[node.op].evaluate(own, node.attrs)
             operands = [*results, *(values[name] for name in node.inputs[len(own) :])]
         if node.epilogue is not None:
             results = [evaluate(node.epilogue, operands)]
@@ -106,7 +107,7 @@ def evaluate(program: Program, operands: Sequence[np.ndarray]) -> np.ndarray:
         if step.op == "literal":
             values.append(np.asarray(dict(step.attrs)["value"], step.dtype.api))
         else:
-            values += STANDARD[step.op].evaluate([values[a] for a in step.args], dict(step.attrs))
+            values += OPS[step.op].evaluate([values[a] for a in step.args], dict(step.attrs))
     return values[-1]
 
 
@@ -127,8 +128,7 @@ def candidates(case: Case, target: Target) -> int:
         counts.append(len(offered))
         return offered[0]
 
-    ops = STANDARD | INTERNAL
-    build_plan(passes.run(family_graph([case])[0], ops, target), ops, target, choose)
+    build_plan(passes.run(family_graph([case])[0], OPS, target), OPS, target, choose)
     return max(counts, default=0)
 
 

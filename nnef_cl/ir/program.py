@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnef_cl.ir.dtype import DType
+from nnef_cl.ir.dtype import F32, DType
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,38 @@ class Program:
         )
         return Program(arity, mine + theirs)
 
+    def placed(self, operands: Sequence[int], first: int) -> tuple[Step, ...]:
+        """The steps inside another program. operands: its values for the operands; first: number of the first step."""
+        where = [*operands, *range(first, first + len(self.steps))]
+        return tuple(replace(step, args=tuple(where[a] for a in step.args)) for step in self.steps)
+
     def __str__(self) -> str:
         lines = []
         for number, step in enumerate(self.steps, self.arity):
             operands = [f"v{a}" for a in step.args] + [f"{name} = {value}" for name, value in step.attrs]
             lines.append(f"v{number} = {step.op}({', '.join(operands)})")
         return "; ".join(lines)
+
+
+class ProgramBuilder:
+    """Collects the steps of a program of float operations; each method returns its value's number."""
+
+    def __init__(self, arity: int) -> None:
+        self.arity = arity
+        self.steps: list[Step] = []
+
+    def add(self, op: str, *args: int) -> int:
+        return self._append(Step(op, args, F32))
+
+    def literal(self, value: float) -> int:
+        return self._append(Step("literal", (), F32, (("value", float(value)),)))
+
+    def _append(self, step: Step) -> int:
+        self.steps.append(step)
+        return self.arity + len(self.steps) - 1
+
+    def build(self) -> Program:
+        return Program(self.arity, tuple(self.steps))
 
 
 def _moved(value: int, arity: int, shift: int) -> int:

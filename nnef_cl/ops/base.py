@@ -17,6 +17,7 @@ from nnef_cl.errors import RuleError
 from nnef_cl.format.parser import parse_fragment
 from nnef_cl.format.syntax import ArrayType, Fragment, Parameter, TensorType
 from nnef_cl.ir.layout import Shape
+from nnef_cl.ir.program import Program
 from nnef_cl.ir.tensor import Constant, TensorSpec
 
 Shapes = Shape | list[Shape]
@@ -45,8 +46,9 @@ class Op:
 
     infer(**shapes and attributes) -> Shapes: tensors arrive as shapes, an array of tensors as a list of shapes;
     raises RuleError. reference(**arrays and attributes): the plainest numpy that is right; returns one array, or a
-    list of arrays. expression: C text of an element-wise operation. lower(problem, target): every correct way to
-    compute it, best guess first. flops(problem inputs, outputs, attrs): floating-point operations of one run.
+    list of arrays. expression: C text of an element-wise operation; program(**attributes): of one that takes several
+    steps. lower(problem, target): every correct way to compute it, best guess first.
+    flops(problem inputs, outputs, attrs): floating-point operations of one run.
     blocked(problem, lanes): its kernels accept and produce layouts with blocks of that many channels.
     fusable: its last kernel can apply an epilogue.
     """
@@ -55,6 +57,7 @@ class Op:
     infer: Callable[..., Shapes] | None = None
     reference: Callable[..., Any] | None = None
     expression: str | None = None
+    program: Callable[..., Program] | None = None
     lower: Callable[[Problem, Target], list[Candidate]] | None = None
     flops: Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int] | None = None
     blocked: Callable[[Problem, int], bool] | None = None
@@ -79,7 +82,7 @@ class Op:
 
     @property
     def is_pointwise(self) -> bool:
-        return self.expression is not None
+        return self.expression is not None or self.program is not None
 
     @property
     def is_compound(self) -> bool:
@@ -132,13 +135,14 @@ def op(
     infer: Callable[..., Shapes] | None = None,
     reference: Callable[..., Any] | None = None,
     expression: str | None = None,
+    program: Callable[..., Program] | None = None,
     lower: Callable[[Problem, Target], list[Candidate]] | None = None,
     flops: Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int] | None = None,
     blocked: Callable[[Problem, int], bool] | None = None,
     fusable: bool = False,
 ) -> Op:
     """An operation from its NNEF declaration (`fragment name( ... ) -> ( ... );`, or with a body)."""
-    return Op(declaration, infer, reference, expression, lower, flops, blocked, fusable)
+    return Op(declaration, infer, reference, expression, program, lower, flops, blocked, fusable)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.ir.quant import round_half_up
 from nnef_cl.ops.base import Op, op
 from nnef_cl.ops.shapes import element_flops, pointwise
 
@@ -51,10 +52,6 @@ def copy(x: np.ndarray) -> np.ndarray:
 
 def not_(x: np.ndarray) -> np.ndarray:
     return np.logical_not(x)
-
-
-def round_half_up(x: np.ndarray) -> np.ndarray:
-    return np.floor(x) + (x - np.floor(x) >= 0.5)
 
 
 def select(condition: np.ndarray, true_value: np.ndarray, false_value: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import ModelError, RuleError
+from nnef_cl.ir.dtype import F32, I64
 from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Table
@@ -32,6 +33,7 @@ class _Folding:
         self.graph, self.ops = graph, ops
         self.builder = GraphBuilder.like(graph)
         self.slim: dict[str, str] = {}
+        self.floats: dict[str, str] = {}
         self.left = MAX_TOTAL
 
     def run(self) -> Graph:
@@ -42,7 +44,7 @@ class _Folding:
             arrays = self._operands(node)
             volume = self._volume(node, arrays, specs) if arrays is not None else None
             if arrays is None or volume is None or volume > self.left:
-                self.builder.add_node(self._slimmed(node), specs)
+                self.builder.add_node(self._slimmed(self._floating(node)), specs)
                 continue
             self.left -= volume
             for name, spec, value in zip(node.outputs, specs, self._evaluate(node, arrays), strict=True):
@@ -77,6 +79,22 @@ class _Folding:
                 return self.ops[node.op].evaluate(arrays, node.attrs)
         except RuleError as error:
             raise ModelError(str(error), where=node.position or None, op=node.op, tensor=node.name) from error
+
+    def _floating(self, node: Node) -> Node:
+        """An element-wise float operation reads constant integers, such as zero points, as floats."""
+        if not self.ops[node.op].is_pointwise or self.graph.tensors[node.name].dtype != F32:
+            return node
+        return replace(node, inputs=tuple(self._float(name) for name in node.inputs))
+
+    def _float(self, name: str) -> str:
+        constant, spec = self.builder.constants.get(name), self.builder.tensors[name]
+        if constant is None or spec.dtype != I64:
+            return name
+        if name not in self.floats:
+            made = self.builder.unique(f"{name}.float")
+            array = np.broadcast_to(_unrepeated(constant.array).astype(np.float32), spec.shape)
+            self.floats[name] = self.builder.add_constant(made, replace(spec, dtype=F32), Constant(array))
+        return self.floats[name]
 
     def _slimmed(self, node: Node) -> Node:
         """An element-wise node reads its constants without repetition where another operand has the full shape."""

@@ -106,6 +106,9 @@ class _Fusion:
             inputs = [node.inputs[0]]
         arity = len(inputs)
         args = tuple(at if kind == "input" else arity + at for kind, at in places)
+        if op.program is not None:
+            steps = op.program(**node.attrs).placed(args, arity + len(literals))
+            return inputs, Program(arity, (*literals, *steps))
         attrs = tuple((p.name, node.attrs[p.name]) for p in op.attribute_parameters)
         return inputs, Program(arity, (*literals, Step(node.op, args, dtype, attrs)))
 
