@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnef_cl.conformance.harness import interpret
 from nnef_cl.device import open_device
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
-from nnef_cl.conformance.harness import interpret
 
 SHAPE = (2, 24, 9, 7)
 OPERATIONS = (
