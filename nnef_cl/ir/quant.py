@@ -6,7 +6,7 @@ computed in float32, in the order of the standard's formulas; kernels do the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,8 @@ class Quant:
 
     def quantise(self, x: np.ndarray) -> np.ndarray:
         """float32 values -> the nearest of those that can be represented, as the operation has it."""
-        return DEFINITIONS[self.op](x, **self.parameters, **self.attrs)
+        arguments: dict[str, Any] = {**self.parameters, **self.attrs}
+        return DEFINITIONS[self.op](x, **arguments)
 
     def code_range(self, signed_items: bool) -> tuple[int, int]:
         """The least and the greatest code that an item may hold."""
@@ -68,12 +69,12 @@ def min_max_linear_quantize(
 ) -> np.ndarray:
     """The shift p of the standard's formula cancels in the result: it is part of the code only."""
     x, min, max = _aligned(x, min, max)
-    steps = np.float32(min_max_steps(bits, signed, symmetric))
-    index = round_half_up((np.maximum(np.minimum(x, max), min) - min) / (max - min) * steps)
+    steps = min_max_steps(bits, signed, symmetric)
+    index = round_half_up((np.maximum(np.minimum(x, max), min) - min) / (max - min) * np.float32(steps))
     return _on_range(index, steps, min, max)
 
 
-def _on_range(index: np.ndarray, steps: float, min: np.ndarray, max: np.ndarray) -> np.ndarray:
+def _on_range(index: np.ndarray, steps: int, min: np.ndarray, max: np.ndarray) -> np.ndarray:
     """The value that lies `index` of `steps` steps above `min`."""
     return np.asarray(index / np.float32(steps) * (max - min) + min, np.float32)
 
@@ -118,7 +119,9 @@ def exponents(codes: np.ndarray, max: np.ndarray, bits: int, signed: bool) -> np
     return sign * power_of_two(index.astype(np.float32) + ceil_log2(max) - np.float32(steps))
 
 
-DEFINITIONS = {f.__name__: f for f in (min_max_linear_quantize, zero_point_linear_quantize, logarithmic_quantize)}
+DEFINITIONS: dict[str, Callable[..., np.ndarray]] = {
+    f.__name__: f for f in (min_max_linear_quantize, zero_point_linear_quantize, logarithmic_quantize)
+}
 
 
 # Parts of the formulas -------------------------------------------------------------------------------------
