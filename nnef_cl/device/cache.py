@@ -24,6 +24,7 @@ MAGIC = b"nnef-cl cache 1\n"
 STALE_SECONDS = 3600
 """A temporary file older than this was left by a process that died."""
 DIGEST = 64
+NOT_KEPT = "compiled programs are not kept"
 _OFF = ("off", "0", "no", "none")
 
 _logger = logging.getLogger("nnef_cl")
@@ -46,43 +47,50 @@ class Entry:
 class Cache:
     """A folder of entries `<kind>/<key>`, the key being the hash of named parts. No method raises OSError.
 
-    folder: None keeps nothing. A folder that others may write is not used: what is in it would be run as code.
+    folder: None keeps nothing. A folder that others may write is not used: what is in it would be run as code. One that
+    cannot be written is read.
     """
 
     def __init__(self, folder: Path | None, limit: int = DEFAULT_LIMIT * 1_000_000) -> None:
         self.limit = limit
-        self.folder = folder if folder is not None and self._prepare(folder) else None
+        self.folder = folder if folder is not None and self._is_usable(folder) else None
+        self.writable = self.folder is not None and self._takes_a_file(self.folder)
 
     @staticmethod
-    def _prepare(folder: Path) -> bool:
-        """Whether the folder is there (made if needed), is ours alone, and takes a file."""
+    def _is_usable(folder: Path) -> bool:
+        """Whether the folder is there (made if needed) and ours alone."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             problem = unsafe(folder)
-            if not problem:
-                with tempfile.TemporaryFile(dir=folder) as probe:
-                    probe.write(b"x")
         except OSError as error:
-            problem = f"cannot be written ({error.strerror or error})"
+            problem = f"cannot be made ({error.strerror or error})"
         if problem:
-            warn_once(f"the cache folder {folder} {problem}; compiled programs are not kept")
+            warn_once(f"the cache folder {folder} {problem}; {NOT_KEPT}")
         return not problem
+
+    @staticmethod
+    def _takes_a_file(folder: Path) -> bool:
+        try:
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"x")
+        except OSError as error:
+            warn_once(f"the cache folder {folder} cannot be written ({error.strerror or error}); {NOT_KEPT}")
+            return False
+        return True
 
     def get(self, kind: str, parts: Mapping[str, str]) -> bytes | None:
         """The payload, or None where there is none that is intact; a damaged file is deleted."""
         if self.folder is None:
             return None
         path = self._path(kind, parts)
-        try:
-            opened = _open(path.read_bytes())
-            if opened is None or opened.parts != dict(parts):
-                path.unlink(missing_ok=True)
-                return None
-        except OSError:
-            return None
         with contextlib.suppress(OSError):
-            os.utime(path)
-        return opened.payload
+            opened = _open(path.read_bytes())
+            if opened is not None and opened.parts == dict(parts):
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+                return opened.payload
+            path.unlink(missing_ok=True)
+        return None
 
     def has(self, kind: str, parts: Mapping[str, str]) -> bool:
         """Whether there is an entry, intact or not."""
@@ -90,13 +98,15 @@ class Cache:
 
     def put(self, kind: str, parts: Mapping[str, str], payload: bytes, note: str = "") -> None:
         """Keeps the payload. Where that fails, says so once per process and goes on."""
-        if self.folder is None or len(payload) > self.limit:
+        if not self.writable or len(payload) > self.limit:
             return
         path = self._path(kind, parts)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             _write_whole(path, _file(parts, note, payload))
             self._evict()
+        except FileNotFoundError:
+            pass  # another process cleared the cache meanwhile
         except OSError as error:
             warn_once(f"the cache folder {self.folder} cannot be written ({error.strerror or error})")
 
@@ -106,7 +116,7 @@ class Cache:
         return sorted(found, key=lambda entry: entry.used)
 
     def clear(self) -> tuple[int, int]:
-        """Deletes everything; number of files and their bytes."""
+        """Deletes everything but what is being written; number of files and their bytes."""
         return self._delete(lambda total: True)
 
     def prune(self, limit: int) -> tuple[int, int]:
@@ -123,8 +133,8 @@ class Cache:
         files = sorted(self._files(), key=lambda file: file[2])
         total, count, freed = sum(size for _, size, _ in files), 0, 0
         for path, size, used in files:
-            left_over = path.name.startswith(".") and time.time() - used > STALE_SECONDS
-            if wanted(total) or left_over:
+            being_written = path.name.startswith(".")
+            if time.time() - used > STALE_SECONDS if being_written else wanted(total):
                 with contextlib.suppress(OSError):
                     path.unlink()
                     total, count, freed = total - size, count + 1, freed + size

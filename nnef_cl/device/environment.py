@@ -66,7 +66,7 @@ def prepare(thread_variables: Iterable[str], folder_variables: Iterable[str], ca
         parents = os.environ.get(MARK)  # a folder of the process that started this one is as good as none
         free = [name for name in folder_variables if os.environ.get(name) in (None, parents)]
         if free:
-            _driver_folder = _scratch_folder(cache.folder)
+            _driver_folder = _scratch_folder(cache.folder if cache.writable else None)
         if _driver_folder is not None:
             os.environ |= dict.fromkeys((*free, MARK), str(_driver_folder))
 

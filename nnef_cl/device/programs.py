@@ -70,7 +70,7 @@ class Programs:
 
     def lacks(self, source: str, options: str) -> bool:
         """Whether the cache could hold the program and does not."""
-        kept = self.cache.folder is not None and self.kind in (BINARY, FOLDER)
+        kept = self.cache.writable and self.kind in (BINARY, FOLDER)
         return kept and not self.cache.has(self.kind, program_parts(self.info, options, source))
 
     def explain(self, source: str, options: str, note: str) -> list[str] | None:

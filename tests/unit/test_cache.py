@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_made_is_one_warning(tmp_path: Path, warnings: l
         cache = Cache(tmp_path / "file" / "cache")
         cache.put("binary", PARTS, PAYLOAD)
         assert cache.get("binary", PARTS) is None and cache.entries() == [] and cache.clear() == (0, 0)
-    assert len(warnings) == 1 and "cannot be written" in warnings[0]
+    assert len(warnings) == 1 and "cannot be made" in warnings[0]
 
 
 def test_a_full_disk_is_one_warning(cache: Cache, warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from nnef_cl.commands import COMMANDS
 from nnef_cl.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "tests/README.md")
-COMMANDS = ("run", "bench", "devices", "info", "dump", "demo", "conformance")
+NAMES = {command.__name__ for command in COMMANDS}
 
 
 def blocks(text: str, language: str) -> Iterator[tuple[int, str]]:
@@ -83,8 +84,8 @@ def test_unknown_options_and_commands_are_found() -> None:
 
 
 def test_every_command_is_described() -> None:
-    assert {row[1] for row in re.finditer(r"^\| `nnef-cl (\w+)", README, re.MULTILINE)} == set(COMMANDS)
-    assert set(COMMANDS) <= {arguments[0] for arguments in LINES}
+    assert {row[1] for row in re.finditer(r"^\| `nnef-cl (\w+)", README, re.MULTILINE)} == NAMES
+    assert {arguments[0] for arguments in LINES} >= NAMES
 
 
 def test_make_targets_exist() -> None:
