@@ -75,14 +75,16 @@ def measure(
     """At least `iterations` runs and `seconds` seconds after `warmup` runs.
 
     open_session(profile): loads the model. Device time comes from a second session, because profiling slows a queue.
+    Variables that the model updates are as before behind the warm-up, and at the end.
     """
-    with open_session(False) as session:
+    with open_session(False) as session, session.state_kept():
         inputs = make_inputs(session)
-        start = clock()
-        outputs = session.run(inputs)
-        first = clock() - start
-        for _ in range(warmup):
-            session.run(inputs)
+        with session.state_kept():
+            start = clock()
+            outputs = session.run(inputs)
+            first = clock() - start
+            for _ in range(warmup):
+                session.run(inputs)
         latencies, total = _timed_runs(session, inputs, iterations, seconds, clock)
         stages, items = dict(session.timings), batch_items(session.inputs)
     device = _device_seconds(open_session, inputs) if profile else None
@@ -104,7 +106,7 @@ def _timed_runs(
 
 
 def _device_seconds(open_session: Callable[[bool], Session], inputs: Mapping[str, np.ndarray]) -> float | None:
-    with open_session(True) as session:
+    with open_session(True) as session, session.state_kept():
         times = []
         for _ in range(DEVICE_RUNS):
             session.run(inputs)

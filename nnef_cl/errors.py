@@ -36,6 +36,10 @@ class FileFormatError(ModelError):
     """A ``.dat`` file, an archive or a folder is missing, truncated, lying about itself or hostile."""
 
 
+class MissingTensorError(FileFormatError):
+    """There is no ``.dat`` file for a variable."""
+
+
 class UnsupportedError(ModelError):
     """Legal NNEF that this version of nnef-cl cannot run."""
 

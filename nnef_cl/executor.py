@@ -27,8 +27,9 @@ class Executable:
         self._progress = progress or (lambda stage, done, total: None)
         self._buffers: dict[Buffer, Any] = {}
         self._launched = False
-        largest = max([*plan.slots, *(w.bytes for w in plan.weights)], default=0)
-        staging = max((w.bytes for w in plan.weights), default=0)
+        states = [state.spec.bytes for state in plan.states]
+        staging = max([*states, *(w.bytes for w in plan.weights)], default=0)
+        largest = max([*plan.slots, staging])
         device.check_budget(plan.bytes, largest, staging)
 
     def compile(self) -> None:
@@ -50,6 +51,9 @@ class Executable:
             buffer = self._buffers[Buffer("weight", index)] = self.device.buffer(packed.nbytes)
             self.device.write(buffer, packed)
         self._progress("upload", len(self.plan.weights), len(self.plan.weights))
+        for index, state in enumerate(self.plan.states):
+            self._buffers[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
+            self.reset_state(index)
         for index, size in enumerate(self.plan.slots):
             self._buffers[Buffer("slot", index)] = self.device.buffer(size)
         for index in range(len(self.plan.faults)):
@@ -68,7 +72,8 @@ class Executable:
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """inputs: logical arrays in storage types, C-contiguous. Returns logical arrays in API types.
 
-        Raises InputError where a kernel reports what is wrong with the data it got.
+        Raises InputError where a kernel reports what is wrong with the data it got. The variables get their new values
+        when everything else has succeeded: a run that fails changes none.
         """
         for name, array in inputs.items():
             self.device.write(self._buffers[self.plan.inputs[name][0]], array)
@@ -78,7 +83,23 @@ class Executable:
             self.device.programs.keep_launched()
             self._launched = True
         self._check_faults()
-        return {name: self._read(*place) for name, place in self.plan.outputs.items()}
+        outputs = {name: self._read(*place) for name, place in self.plan.outputs.items()}
+        for copy in self.plan.commits:
+            self.device.copy(self._buffers[copy.source], self._buffers[copy.target], copy.bytes)
+        return outputs
+
+    def read_state(self, index: int) -> np.ndarray:
+        """A variable's logical array in its API type."""
+        return self._read(Buffer("state", index), self.plan.states[index].spec)
+
+    def write_state(self, index: int, array: np.ndarray) -> None:
+        """array: logical, in the storage type."""
+        self.device.write(self._buffers[Buffer("state", index)], array)
+
+    def reset_state(self, index: int) -> None:
+        """Gives a variable the value of the file."""
+        state = self.plan.states[index]
+        self.write_state(index, np.asarray(state.constant.array, state.spec.dtype.storage))
 
     def enqueue(self) -> list[Any]:
         """Enqueues every launch; returns their events."""
@@ -104,7 +125,8 @@ class Executable:
         self.device.write(self._buffers[Buffer("fault", index)], np.zeros(1, np.int32))
 
     def device_seconds(self) -> list[float]:
-        """One more run with the inputs as they are: the seconds of every step (needs a profiling device)."""
+        """One more run with the inputs as they are, which updates no variable: the seconds of every step (needs a
+        profiling device)."""
         events = self.enqueue()
         self.device.finish()
         with self.device.translated("reading the profile"):

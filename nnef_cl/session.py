@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,15 +21,19 @@ from nnef_cl import passes
 from nnef_cl.device.environment import request_threads
 from nnef_cl.device.manager import Device, open_device
 from nnef_cl.device.rules import Rules
-from nnef_cl.errors import DeviceError, InputError
+from nnef_cl.errors import DeviceError, Error, InputError
 from nnef_cl.executor import Executable, Progress
-from nnef_cl.importer import AUTO, import_model
+from nnef_cl.format.container import GRAPH, open_container, tensor_name
+from nnef_cl.format.model_writer import write_model
+from nnef_cl.format.tensor_file import Buffer, write_tensor
+from nnef_cl.importer import AUTO, QUANT, import_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import Choose, build_plan, first
 from nnef_cl.plan.records import Plan
+from nnef_cl.state import State, as_stored
 
 LOGGER = logging.getLogger("nnef_cl.model")
 """Warnings about models."""
@@ -49,27 +55,51 @@ def load(
     request_threads(threads)
     timings: dict[str, float] = {}
     started = time.perf_counter()
-    graph = import_model(Path(path), shapes=_shapes(shapes), dialect=dialect)
+    source = Source.of(Path(path))
+    graph = import_model(source.path, shapes=_shapes(shapes), dialect=dialect)
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
     opened = open_device(device, rules=rules, profiling=profile)
-    return Session(graph, opened, STANDARD | INTERNAL, keep=keep, timings=timings, progress=progress)
+    return Session(graph, opened, STANDARD | INTERNAL, keep=keep, timings=timings, progress=progress, source=source)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model was read from. stamp: time and size of that file, to see whether it is still the same."""
+
+    path: Path
+    stamp: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """The path of a file that is not there has the stamp (0, 0)."""
+        path = path.absolute()
+        try:
+            found = (path / GRAPH if path.is_dir() else path).stat()
+        except (OSError, ValueError):
+            return cls(path, (0, 0))
+        return cls(path, (found.st_mtime_ns, found.st_size))
 
 
 class Session:
-    """A model on a device. `run` may be called from several threads: they take turns."""
+    """A model on a device. `run` may be called from several threads: they take turns.
+
+    state: the variables that the model updates (a mapping, see `State`); they keep their values from run to run.
+    """
 
     def __init__(
         self, graph: Graph, device: Device, ops: Table, *, keep: Iterable[str] | str = (),
         timings: dict[str, float] | None = None, progress: Progress | None = None, choose: Choose = first,
+        source: Source | None = None,
     ) -> None:  # fmt: skip
         self.source_graph = graph
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
         self.outputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.outputs}
         self.timings = dict(timings or {})
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._source = source
         self._device = device
         self._reason = device.reason
         self._closed = False
@@ -86,6 +116,7 @@ class Session:
         except BaseException:
             self._executable.close()
             raise
+        self.state = State(self._executable, self._turn)
 
     def _timed(self, stage: str, action: Any) -> None:
         started = time.perf_counter()
@@ -109,8 +140,8 @@ class Session:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes on the device: weights, and slots for everything computed (inputs and outputs among them)."""
-        return {"weights": self.plan.weight_bytes, "slots": self.plan.slot_bytes}
+        """Bytes on the device: weights, slots for everything computed (inputs and outputs among them), variables."""
+        return {"weights": self.plan.weight_bytes, "slots": self.plan.slot_bytes, "state": self.plan.state_bytes}
 
     @property
     def last_device_seconds(self) -> float | None:
@@ -120,11 +151,12 @@ class Session:
     def run(self, inputs: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
         """One inference. inputs: one array per model input; returns one array per model output (and kept tensor).
 
-        Arrays have the API types float32, int64 and bool, or cast to them by numpy's 'same_kind' rule.
+        Arrays have the API types float32, int64 and bool, or cast to them by numpy's 'same_kind' rule. Variables that
+        the model updates have their old values throughout the run and the new ones after it; a run that raises
+        changes none.
         """
         arrays = self._checked({} if inputs is None else inputs)
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             outputs = self._executable.run(arrays)
             if self._device.profiling:
                 self._device_seconds = sum(self._executable.device_seconds())
@@ -140,11 +172,49 @@ class Session:
 
     def step_seconds(self) -> list[float]:
         """Device seconds of every step of the plan, from one more run with the last inputs (needs `profile`)."""
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             if not self._device.profiling:
                 raise DeviceError("load the model with profile=True to measure device time")
             return self._executable.device_seconds()
+
+    def reset(self) -> None:
+        """Gives all variables the values they have in the file."""
+        self.state.reset()
+
+    @contextlib.contextmanager
+    def state_kept(self) -> Iterator[None]:
+        """Runs inside the block update variables as always; behind it they are what they were before."""
+        before = dict(self.state)
+        try:
+            yield
+        finally:
+            self.state.update(before)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model with the variables as they are now: a folder, or an archive where `path` ends in .tgz,
+        .tar.gz or .tar.
+
+        graph.nnef, graph.quant and the files of variables that are not updated stay what they are, to the byte; the
+        others are written anew. A model that stands there is replaced as a whole, anything else is refused with Error;
+        so is a session whose own model has changed or gone since it was loaded.
+        """
+        if self._source is None or self._source != Source.of(self._source.path):
+            where = "it was not loaded from a file" if self._source is None else f"{self._source.path} has changed"
+            raise Error(f"the model cannot be saved: {where}")
+        changed = {tensor_name(label): array for label, array in self.state.items()}
+        constants = (*self.source_graph.constants.values(), *self.source_graph.variables.values())
+        labels = dict.fromkeys(constant.label for constant in constants if constant.label)
+        files: dict[str, Buffer] = {}
+        with open_container(self._source.path) as container:
+            for name in (GRAPH, QUANT):
+                text = container.read_text(name)
+                if text is not None:
+                    files[name] = text
+            for label in labels:
+                name = tensor_name(label)
+                files[name] = _tensor_bytes(changed[name]) if name in changed else container.open_tensor(label)
+            write_model(Path(path), files)
+        self._source = Source.of(self._source.path)  # which may be what was written just now
 
     def close(self) -> None:
         """Frees the device's memory; the session cannot run any more."""
@@ -161,6 +231,13 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """This thread alone uses the executable."""
+        with self._lock:
+            self._check_usable()
+            yield
 
     def _check_usable(self) -> None:
         if self._process != os.getpid():
@@ -182,7 +259,14 @@ class Session:
         missing = [name for name in self.inputs if name not in inputs]
         if missing:
             raise InputError(f"no value for input '{missing[0]}'")
-        return {name: _as_stored(name, inputs[name], spec) for name, spec in self.inputs.items()}
+        return {name: as_stored(f"input '{name}'", inputs[name], spec) for name, spec in self.inputs.items()}
+
+
+def _tensor_bytes(array: np.ndarray) -> bytes:
+    """A .dat file's content."""
+    stream = io.BytesIO()
+    write_tensor(stream, array)
+    return stream.getvalue()
 
 
 def _shapes(shapes: Mapping[str, Iterable[int]] | None) -> dict[str, tuple[int, ...]] | None:
@@ -191,22 +275,6 @@ def _shapes(shapes: Mapping[str, Iterable[int]] | None) -> dict[str, tuple[int, 
         return None if shapes is None else {name: tuple(extents) for name, extents in shapes.items()}
     except (AttributeError, TypeError):
         raise InputError(f"shapes: expected extents by input name, such as {{'x': (1, 3)}}, got {shapes!r}") from None
-
-
-def _as_stored(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
-    """The array in the storage type, C-contiguous, checked against the input's spec."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, another library's refusal
-        raise InputError(f"input '{name}': not an array: {error}") from None
-    if array.shape != spec.shape:
-        raise InputError(f"input '{name}': expected shape {list(spec.shape)}, got {list(array.shape)}")
-    api = np.dtype(spec.dtype.api)
-    if not np.can_cast(array.dtype, api, "same_kind"):
-        raise InputError(f"input '{name}': expected {api.name} ({spec.dtype.kind}), got {array.dtype.name}")
-    with np.errstate(over="ignore"):  # beyond float32 is infinity
-        stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)
-    return np.ascontiguousarray(stored).reshape(spec.shape)
 
 
 def _kept(graph: Graph, keep: Iterable[str] | str) -> list[str]:

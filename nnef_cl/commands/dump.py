@@ -130,6 +130,8 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
             }
             for name, spec in graph.tensors.items()
         },
+        "variables": {name: constant.label for name, constant in graph.variables.items()},
+        "updates": dict(graph.updates),
         "nodes": [
             {
                 "op": node.op, "inputs": list(node.inputs), "outputs": list(node.outputs),
@@ -146,6 +148,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {
         "target": plan.target.name,
         "slots": list(plan.slots),
+        "states": [{"label": state.constant.label, "bytes": state.spec.bytes} for state in plan.states],
+        "commits": [f"{copy.target.kind} {copy.target.index} = {copy.source}" for copy in plan.commits],
         "weights": [{"label": weight.constant.label, "bytes": weight.bytes} for weight in plan.weights],
         "steps": [
             {

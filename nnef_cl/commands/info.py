@@ -47,13 +47,19 @@ def describe(graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "inputs": common.tensor_facts({name: graph.tensors[name] for name in graph.inputs}),
         "outputs": common.tensor_facts({name: graph.tensors[name] for name in graph.outputs}),
+        "state": _state(graph),
         "operations": dict(Counter(node.op for node in graph.nodes).most_common()),
         "parameters": graph.parameter_count,
         "flops": count_flops(graph, STANDARD | INTERNAL),
-        "weight_bytes": sum(graph.tensors[name].bytes for name in graph.constants),
+        "weight_bytes": sum(graph.tensors[name].bytes for name in (*graph.constants, *graph.variables)),
         "activation_bytes": activation_bytes(graph),
         "warnings": list(graph.warnings),
     }
+
+
+def _state(graph: Graph) -> dict[str, Any]:
+    """Labels of the variables that the graph updates -> type and shape."""
+    return common.tensor_facts({constant.label: graph.tensors[name] for name, constant in graph.variables.items()})
 
 
 def activation_bytes(graph: Graph) -> int:
@@ -81,10 +87,10 @@ def _print(report: dict[str, Any]) -> None:
         ("weights", common.size(report["weight_bytes"])),
         ("activations", f"{common.size(report['activation_bytes'])} at one time"),
     ]
-    for kind in ("inputs", "outputs"):
+    for title, kind in (("input", "inputs"), ("output", "outputs"), ("variable", "state")):
         for name, tensor in report[kind].items():
             extents = "x".join(map(str, tensor["shape"])) or "scalar"
-            rows.append((kind[:-1], f"{name} {tensor['type']} {extents}"))
+            rows.append((title, f"{name} {tensor['type']} {extents}"))
     out.print(common.facts(rows), soft_wrap=True)
     table = common.table("operation", "count", numbers=("count",))
     for name, count in report["operations"].items():

@@ -76,8 +76,19 @@ def run(
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
     seed: common.SeedOption = 0,
+    cycles: Annotated[
+        int,
+        typer.Option("--cycles", metavar="N", min=1, help="Runs in a row; what is printed and written is the last."),
+    ] = 1,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", metavar="PATH", show_default=False,
+            help="Write the model with the variables as they are in the end: a folder, or an archive (.tgz, .tar).",
+        ),
+    ] = None,
 ) -> None:  # fmt: skip
-    """Run a model once."""
+    """Run a model; one that updates variables is worth several runs."""
     given = parse_inputs(inputs or [])
     options = image_options(mean, std, value_range, layout.value)
     names = read_labels(labels)
@@ -87,10 +98,15 @@ def run(
     shapes = common.resolve_shapes(model, shape, batch, dialect)
     with common.open_session(model, device=device, shapes=shapes, keep=keep, dialect=dialect) as session:
         common.warn(session.source_graph)
-        results = session.run(_arrays(session, given, options, seed))
+        arrays = _arrays(session, given, options, seed)
+        for _ in range(cycles):
+            results = session.run(arrays)
         _print_results(session, results)
         if top or names:
             _print_top({n: results[n] for n in session.outputs}, top or LABELLED_TOP, names)
+        if save is not None:
+            session.save(save)
+            common.console().print(f"model written to {save}")
     if output is not None:
         common.make_folder(output, "-o")
         common.write_files(output_files(output, results, output_format))

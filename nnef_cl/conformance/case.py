@@ -147,6 +147,8 @@ class Case:
         with np.errstate(all="ignore"):
             if self.op in INTRODUCING:
                 return list(self.arrays)
+            if self.op == "update":
+                return [self.arrays[1]]
             if self.op == "cast":
                 return [compounds.cast(self.arrays[0], self.generic)]
             if self.record.reference is not None:

@@ -83,6 +83,7 @@ def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
 def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Every tensor of a graph after any pass, by the numpy references alone (layouts do not matter to them)."""
     values = {name: constant.array for name, constant in graph.constants.items()} | inputs
+    values |= {name: variable.array for name, variable in graph.variables.items()}
     for node in graph.nodes:
         own = [values[name] for name in node.own_inputs]
         if node.op == "map":

@@ -1,4 +1,4 @@
-"""Cases of operations that introduce tensors: what goes in as an input, a variable or a constant comes out again."""
+"""Cases of introducing and updating: what goes in as input, variable, constant or new value comes out again."""
 
 from __future__ import annotations
 
@@ -17,4 +17,6 @@ def introduced(op: str, held: Callable[[Data], Data]) -> list[Case]:
 
 CASES = [
     *introduced("external", lambda data: data), *introduced("constant", constant), *introduced("variable", constant),
+    case("update", constant(f32(2, 3, 5)), f32(2, 3, 5)), case("update", constant(given(1.5)), given(-2.5)),
+    case("update", constant(i64(3, 7)), i64(3, 7), generic="integer"), case("update", constant(mask(17)), mask(17)),
 ]  # fmt: skip

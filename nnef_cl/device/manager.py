@@ -144,6 +144,11 @@ class Device:
                 opencl().enqueue_copy(self.queue, array, buffer, is_blocking=True)
         return array
 
+    def copy(self, source: Buffer, target: Buffer, nbytes: int) -> None:
+        """Start of one buffer -> start of another, after all work enqueued before; does not wait."""
+        with self.translated("copying on the device"):
+            opencl().enqueue_copy(self.queue, target, source, byte_count=nbytes)
+
     def finish(self) -> None:
         """Waits until all enqueued work is done."""
         with self.translated("waiting for the device"):

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from nnef_cl.errors import FileFormatError, ModelError
+from nnef_cl.errors import FileFormatError, MissingTensorError, ModelError
 from nnef_cl.format.tensor_file import Buffer, map_file, reason
 
 GRAPH = "graph.nnef"
@@ -81,12 +81,12 @@ class Container(ABC):
     def open_tensor(self, label: str) -> Buffer:
         """The bytes of the variable's tensor file: exact case preferred, any other accepted where unambiguous.
 
-        Raises FileFormatError where there is no such file, ModelError for a label that cannot be a file's name.
+        Raises MissingTensorError where there is no such file, ModelError for a label that cannot be a file's name.
         """
         wanted = tensor_name(label)
         found = self._find(wanted)
         if found is None:
-            raise FileFormatError(f"no file '{wanted}' for variable '{label}'", where=self.name, rule=CONTAINER)
+            raise MissingTensorError(f"no file '{wanted}' for variable '{label}'", where=self.name, rule=CONTAINER)
         return self._buffer(found)
 
     @abstractmethod

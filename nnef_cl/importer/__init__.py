@@ -9,7 +9,7 @@ from nnef_cl.errors import InputError, RuleError, UnsupportedError
 from nnef_cl.format.container import GRAPH, open_container
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.quant_file import parse_quant
-from nnef_cl.format.syntax import Document, Fragment, Identifier, QuantEntry
+from nnef_cl.format.syntax import Assignment, Document, Fragment, Identifier, Invocation, QuantEntry
 from nnef_cl.format.tensor_file import read_tensor_file
 from nnef_cl.importer.arguments import check_fragment, suggestion
 from nnef_cl.importer.departures import check_text
@@ -90,7 +90,8 @@ class Importer:
         _check_shapes(shapes, self.parameters)
         self.builder = GraphBuilder(document.graph.name)
         self.budget = Budget()
-        self.introducer = Introducer(self.builder, self.parameters, tensors, shapes, report)
+        updated = _updated(document.graph.body)
+        self.introducer = Introducer(self.builder, self.parameters, tensors, shapes, report, updated)
         self.caster = Caster(report, self.introducer.literal, self.budget)
         self.fragments: dict[str, Fragment] = {}
         self.expander = Expander(
@@ -158,12 +159,20 @@ class Importer:
 
     def graph(self) -> Graph:
         """The graph, once all is well."""
+        self.introducer.finish()
         self.builder.inputs = self.parameters
         self.builder.outputs = [result.name for result in self.document.graph.results]
         self.builder.warnings = [str(warning) for warning in self.report.warnings]
         graph = self.builder.build()
         verify(graph, "import")
         return graph
+
+
+def _updated(body: Iterable[Assignment]) -> set[str]:
+    """Identifiers that statements of the form `a = update(b, ...)` update."""
+    calls = [s.value for s in body if isinstance(s.value, Invocation) and s.value.name == "update"]
+    values = [argument.value for call in calls for argument in call.arguments[:1]]
+    return {value.name for value in values if isinstance(value, Identifier)}
 
 
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]], parameters: list[str]) -> None:

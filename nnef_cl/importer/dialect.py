@@ -103,6 +103,10 @@ CONV_BIAS = Rule(
     "conv-bias", "4.3.1", "The bias of a convolution has shape [1,channels] or is a single value.",
     "Shape [channels] is read as [1,channels].",
 )
+DATA_OF_STATE = Rule(
+    "data-of-state", "5.1", "The data of a variable is in the file of its label.",
+    "A variable that the graph updates may have no file; it begins with zeros.",
+)
 OLD_ITEM_TYPES = Rule(
     "old-item-types", "5.2", "Item types have the codes 0 to 5; parameters in the header are deprecated.",
     "Codes and the sign of files from before NNEF 1.0.3 are understood.",

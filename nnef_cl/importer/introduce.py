@@ -1,23 +1,31 @@
-"""Tensors that no operation computes: inputs, variables, constants and literals (section 4.1)."""
+"""Tensors that no operation computes: inputs, variables, constants and literals (section 4.1); updates (4.8)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnef_cl.errors import InputError, ModelError, RuleError, UnsupportedError
+from nnef_cl.errors import InputError, MissingTensorError, ModelError, RuleError, UnsupportedError
 from nnef_cl.format.container import tensor_name
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.format.tensor_file import TensorFile
-from nnef_cl.importer.dialect import ARGUMENTS, IDENTIFIERS, OLD_ITEM_TYPES, TENSOR_FILES, TYPES, UNSUPPORTED
+from nnef_cl.importer.dialect import (
+    ARGUMENTS,
+    DATA_OF_STATE,
+    IDENTIFIERS,
+    OLD_ITEM_TYPES,
+    TENSOR_FILES,
+    TYPES,
+    UNSUPPORTED,
+)
 from nnef_cl.importer.evaluate import literal_text
 from nnef_cl.importer.report import Report
 from nnef_cl.importer.types import Tensor, Value, clip
 from nnef_cl.ir.dtype import DEFAULT
-from nnef_cl.ir.graph import GraphBuilder
+from nnef_cl.ir.graph import GraphBuilder, Node
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.shapes import MAX_RANK, text
@@ -28,30 +36,40 @@ TensorSource = Callable[[str, SourcePosition], np.ndarray | TensorFile]
 MAX_VOLUME = 1 << 40
 """Elements of one tensor: 4 TiB of floats. Within it, sizes of tensors need no care."""
 
+ONLY_IN_GRAPHS = ("external", "variable", "update")
+
 KINDS = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical"}
 
 
 class Introducer:
-    """Adds inputs and constants to the builder. parameters: of the graph; shapes: for inputs, not the declared."""
+    """Adds inputs, constants and updates to the builder. parameters: of the graph; shapes: for inputs, not the
+    declared; updated: identifiers that the graph updates, which need no data."""
 
     def __init__(
         self, builder: GraphBuilder, parameters: Sequence[str], tensors: TensorSource,
-        shapes: Mapping[str, tuple[int, ...]], report: Report,
+        shapes: Mapping[str, tuple[int, ...]], report: Report, updated: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.builder, self.parameters, self.tensors, self.shapes = builder, frozenset(parameters), tensors, shapes
         self.report = report
         self.externals: set[str] = set()
         self.literals: dict[str, Tensor] = {}
         self.variables: dict[str, tuple[Constant, str, SourcePosition]] = {}
+        self.lowered: dict[str, str] = {}
+        self.updated = frozenset(updated)
+        self.updates: dict[int, SourcePosition] = {}
 
     def introduce(
         self, op: str, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str, *, inside: bool
     ) -> Tensor:
-        """The tensor of an external, variable or constant. inside: a fragment. Raises RuleError or ModelError."""
+        """The tensor of an external, variable, constant or update. inside: a fragment. Raises RuleError, ModelError."""
+        if inside and op in ONLY_IN_GRAPHS:
+            raise RuleError("is allowed in the graph only, not in a fragment", IDENTIFIERS.name)
         if op == "external":
-            return self._external(values, kind, name, inside)
+            return self._external(values, kind, name)
         if op == "variable":
-            return self._variable(values, kind, position, name, inside)
+            return self._variable(values, kind, position, name)
+        if op == "update":
+            return self._update(values, position, name)
         if op == "constant":
             return self._constant(values, kind, name)
         raise UnsupportedError("is not supported yet", where=position, op=clip(op), tensor=clip(name))
@@ -82,9 +100,7 @@ class Introducer:
         spec = TensorSpec(constant.array.shape, DEFAULT[kind])
         return Tensor(self.builder.add_constant(self.builder.unique(name), spec, constant), kind)
 
-    def _external(self, values: Mapping[str, Value], kind: str, name: str, inside: bool) -> Tensor:
-        if inside:
-            raise RuleError("is allowed in the graph only, not in a fragment", IDENTIFIERS.name)
+    def _external(self, values: Mapping[str, Value], kind: str, name: str) -> Tensor:
         if name not in self.parameters:
             raise RuleError("its result must be a parameter of the graph", IDENTIFIERS.name)
         declared = values["shape"]
@@ -114,27 +130,56 @@ class Introducer:
             raise InputError(f"input '{clip(name)}': expected extents above 0, got {clip(list(shape))}")
         return [int(extent) for extent in shape]
 
-    def _variable(
-        self, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str, inside: bool
-    ) -> Tensor:
-        if inside:
-            raise RuleError("is allowed in the graph only, not in a fragment", IDENTIFIERS.name)
+    def _variable(self, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str) -> Tensor:
         label, declared = values["label"], values["shape"]
         assert isinstance(label, str) and isinstance(declared, list)
         shape = self.checked(declared)
         _dtype(kind)
         try:
-            constant = self._data(label, shape, kind, position)
+            constant = self._data(label, shape, kind, position, name)
         except (ModelError, RuleError) as error:
             self.report.fail(_data_error(error, position, name))
-            constant = Constant(np.broadcast_to(np.zeros((), DEFAULT[kind].api), shape), label)
+            constant = Constant(_zeros(shape, kind), label)
         return self._add(name, kind, constant)
 
-    def _data(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> Constant:
+    def _update(self, values: Mapping[str, Value], position: SourcePosition, name: str) -> Tensor:
+        """The new value under the update's name, a copy, so that nobody takes it for a variable."""
+        variable, value = values["variable"], values["value"]
+        assert isinstance(variable, Tensor) and isinstance(value, Tensor)
+        tensors, constant = self.builder.tensors, self.builder.constants.get(variable.name)
+        if constant is None or not constant.label:
+            raise RuleError(f"'{clip(variable.name)}' is not a variable")
+        if tensors[variable.name].shape != tensors[value.name].shape:
+            expected, got = text(tensors[variable.name].shape), text(tensors[value.name].shape)
+            raise RuleError(f"expected a value of the variable's shape {expected}, got {got}")
+        first = self.updates.setdefault(id(constant), position)
+        if first is not position:
+            shared = f"label '{clip(constant.label)}'"
+            raise RuleError(f"the variable of {shared} is updated in line {first.line} already, and only once in a run")
+        self.builder.updates[variable.name] = value.name
+        node = Node("copy", (value.name,), (self.builder.unique(name),), position=str(position))
+        [result] = self.builder.add_node(node, [tensors[value.name]])
+        return Tensor(result, value.kind)
+
+    def finish(self) -> None:
+        """When everything is there: what is updated is no constant, under none of its names."""
+        for name, constant in list(self.builder.constants.items()):
+            if id(constant) in self.updates:
+                self.builder.variables[name] = self.builder.constants.pop(name)
+
+    def _data(self, label: str, shape: Shape, kind: str, position: SourcePosition, name: str) -> Constant:
         """The variable's data, once per label. Raises ModelError, RuleError."""
         key = tensor_name(label)
         if key not in self.variables:
-            self.variables[key] = Constant(self._read(label, shape, kind, position), label), kind, position
+            try:
+                array = self._read(label, shape, kind, position)
+            except MissingTensorError as error:
+                if name not in self.updated or not self.report.accepts(DATA_OF_STATE):
+                    raise
+                self.report.depart(DATA_OF_STATE, f"{error.message}, which begins with zeros", position, subject=key)
+                array = _zeros(shape, kind)
+            self.variables[key] = Constant(array, label), kind, position
+            self._share(key)
         constant, known, line = self.variables[key]
         if constant.array.shape != shape or known != kind:
             raise RuleError(
@@ -142,6 +187,15 @@ class Introducer:
                 f"in line {line.line} with {text(constant.array.shape)} and {known}", ARGUMENTS.name
             )  # fmt: skip
         return constant
+
+    def _share(self, key: str) -> None:
+        """Labels that differ in case only are one variable, unless there are files for each of them."""
+        new, kind, position = self.variables[key]
+        other = self.lowered.setdefault(key.lower(), key)
+        if other != key:
+            constant = self.variables[other][0]
+            if constant.array.dtype == new.array.dtype and np.array_equal(constant.array, new.array):
+                self.variables[key] = constant, kind, position
 
     def _read(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> np.ndarray:
         """The array in its API type. Raises RuleError where it is not what the declaration says."""
@@ -174,6 +228,11 @@ class Introducer:
         # A single value is repeated without taking memory.
         array = np.broadcast_to(array.reshape(()), shape) if len(items) == 1 else array.reshape(shape)
         return self._add(name, kind, Constant(array))
+
+
+def _zeros(shape: Shape, kind: str) -> np.ndarray:
+    """Without taking memory."""
+    return np.broadcast_to(np.zeros((), DEFAULT[kind].api), shape)
 
 
 def _dtype(kind: str) -> Any:

@@ -17,8 +17,10 @@ def dump(graph: Graph) -> str:
     sections = [
         ("inputs", [(name, _spec(graph, name), "") for name in graph.inputs]),
         ("constants", [(name, _spec(graph, name), _content(graph, name)) for name in graph.constants]),
+        ("variables", [(name, _spec(graph, name), f"= '{c.label}'") for name, c in graph.variables.items()]),
         ("nodes", [row for node in graph.nodes for row in _rows(graph, node)]),
         ("outputs", [(name, _spec(graph, name), "") for name in graph.outputs]),
+        ("updates", [(name, _spec(graph, name), f"= {value}") for name, value in graph.updates.items()]),
     ]
     rows = [row for _, section in sections for row in section]
     widths = [min(max((len(row[k]) for row in rows), default=0), MAX_WIDTH) for k in (0, 1)]
@@ -65,6 +67,8 @@ def to_json(graph: Graph) -> dict[str, Any]:
             for name, spec in graph.tensors.items()
         },
         "constants": {name: _constant(graph, name) for name in graph.constants},
+        "variables": {name: {"label": constant.label} for name, constant in graph.variables.items()},
+        "updates": dict(graph.updates),
         "nodes": [_node(node) for node in graph.nodes],
         "warnings": list(graph.warnings),
     }

@@ -36,7 +36,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """tensors: every tensor's spec; constants: the data of those that have some; nodes: in order of execution."""
+    """tensors: every tensor's spec; constants: the data of those that have some; nodes: in order of execution.
+
+    variables: tensors that keep their value between runs, with what they begin with; those of one label are one
+    Constant and share their memory. updates: variable -> the tensor whose value it has after the run.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -45,6 +49,13 @@ class Graph:
     constants: Mapping[str, Constant]
     nodes: tuple[Node, ...]
     warnings: tuple[str, ...] = ()
+    variables: Mapping[str, Constant] = field(default_factory=dict)
+    updates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What a run has to produce: the outputs and the new values of variables, each once."""
+        return tuple(dict.fromkeys((*self.outputs, *self.updates.values())))
 
     def consumers(self) -> dict[str, list[Node]]:
         """Tensor -> nodes that read it (a graph output counts no node)."""
@@ -56,7 +67,8 @@ class Graph:
 
     @property
     def parameter_count(self) -> int:
-        return sum(self.tensors[name].volume for name, c in self.constants.items() if c.label)
+        labelled = [*self.constants.items(), *self.variables.items()]
+        return sum(self.tensors[name].volume for name, constant in labelled if constant.label)
 
 
 class GraphBuilder:
@@ -68,17 +80,21 @@ class GraphBuilder:
         self.outputs: list[str] = []
         self.tensors: dict[str, TensorSpec] = {}
         self.constants: dict[str, Constant] = {}
+        self.variables: dict[str, Constant] = {}
+        self.updates: dict[str, str] = {}
         self.nodes: list[Node] = []
         self.warnings: list[str] = list(warnings)
         self._counters: dict[str, int] = {}
 
     @classmethod
     def like(cls, graph: Graph) -> GraphBuilder:
-        """A builder with the graph's inputs, and its outputs promised."""
+        """A builder with the graph's inputs and variables, and its outputs and updates promised."""
         builder = cls(graph.name, graph.warnings)
         for name in graph.inputs:
             builder.add_input(name, graph.tensors[name])
-        builder.outputs = list(graph.outputs)
+        for name, constant in graph.variables.items():
+            builder.variables[builder.add_tensor(name, graph.tensors[name])] = constant
+        builder.outputs, builder.updates = list(graph.outputs), dict(graph.updates)
         return builder
 
     def unique(self, hint: str) -> str:
@@ -115,4 +131,5 @@ class GraphBuilder:
         return Graph(
             self.name, tuple(self.inputs), tuple(self.outputs), MappingProxyType(self.tensors),
             MappingProxyType(self.constants), tuple(self.nodes), tuple(self.warnings),
+            MappingProxyType(self.variables), MappingProxyType(self.updates),
         )  # fmt: skip

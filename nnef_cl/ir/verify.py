@@ -30,11 +30,16 @@ class _Check:
             self._produced(f"input '{name}'", name)
         for name in self.graph.constants:
             self._produced(f"constant '{name}'", name)
-            self._constant(name)
+            self._constant(name, self.graph.constants[name].array)
+        for name, variable in self.graph.variables.items():
+            self._produced(f"variable '{name}'", name)
+            self._constant(name, variable.array)
         for node in self.graph.nodes:
             self._node(node)
         for name in self.graph.outputs:
             self._require(name in self.origins, f"output '{name}' that nothing produces")
+        for name, value in self.graph.updates.items():
+            self._update(name, value)
         for name, spec in self.graph.tensors.items():
             self._require(name in self.origins, f"tensor '{name}' that nothing produces")
             self._require(spec.dtype in DEFAULT.values(), f"tensor '{name}' of unknown type {spec.dtype}")
@@ -51,10 +56,17 @@ class _Check:
         self._require(name in self.graph.tensors, f"{what} without a spec")
         self.origins.add(name)
 
-    def _constant(self, name: str) -> None:
-        array, spec = self.graph.constants[name].array, self.graph.tensors[name]
+    def _constant(self, name: str, array: np.ndarray) -> None:
+        spec = self.graph.tensors[name]
         found = f"constant '{name}' with an array {array.dtype}{list(array.shape)} for {spec}"
         self._require(array.shape == spec.shape and array.dtype == np.dtype(spec.dtype.api), found)
+
+    def _update(self, name: str, value: str) -> None:
+        """Of a variable, by a tensor just like it."""
+        self._require(name in self.graph.variables, f"an update of '{name}', which is no variable")
+        self._require(value in self.origins, f"an update of '{name}' by '{value}', which nothing produces")
+        specs = self.graph.tensors[name], self.graph.tensors[value]
+        self._require(specs[0] == specs[1], f"an update of '{name}', {specs[0]}, by {specs[1]}")
 
     def _node(self, node: Node) -> None:
         """Its inputs are there before it, its epilogue fits them, its outputs are new."""

@@ -29,6 +29,6 @@ INTERNAL = table(internal.OPS)
 
 MISSING = (
     "argmax_pool", "avg_roi_align", "avg_roi_pool", "debox", "desample", "max_pool_with_index", "max_roi_align",
-    "max_roi_pool", "roi_resample", "sample", "update",
+    "max_roi_pool", "roi_resample", "sample",
 )  # fmt: skip
 """The standard's operations that are not there yet."""

@@ -30,14 +30,14 @@ class _Fusion:
         for node in graph.nodes:
             for name in node.inputs:
                 self.uses[name] = self.uses.get(name, 0) + 1
-        for name in graph.outputs:
+        for name in graph.results:
             self.uses[name] = self.uses.get(name, 0) + 2
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
             self._append(self._fused(node) if self.ops[node.op].is_pointwise else node)
         builder = GraphBuilder.like(self.graph)
-        used = {name for node in self.nodes if node for name in node.inputs} | set(self.graph.outputs)
+        used = {name for node in self.nodes if node for name in node.inputs} | set(self.graph.results)
         for name, constant in self.graph.constants.items():
             if name in used:
                 builder.add_constant(name, self.graph.tensors[name], constant)

@@ -51,8 +51,8 @@ class _Layout:
         return self._without_unused(self.builder.build())
 
     def _result_name(self, name: str, chosen: Layout) -> str:
-        """Graph outputs leave in plain layout under their own name."""
-        return self.builder.unique(f"{name}.{chosen}") if chosen != PLAIN and name in self.graph.outputs else name
+        """Results of the graph leave in plain layout under their own name."""
+        return self.builder.unique(f"{name}.{chosen}") if chosen != PLAIN and name in self.graph.results else name
 
     def _wants_blocks(self, node: Node) -> bool:
         specs = [self.graph.tensors[name] for name in (*node.inputs, *node.outputs)]
@@ -130,7 +130,7 @@ class _Layout:
         return self.copies[key]
 
     def _without_unused(self, graph: Graph) -> Graph:
-        read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+        read = {name for node in graph.nodes for name in node.inputs} | set(graph.results)
         constants = {name: c for name, c in graph.constants.items() if name in read}
         tensors = {name: s for name, s in graph.tensors.items() if name not in graph.constants or name in read}
         return replace(graph, constants=constants, tensors=tensors)

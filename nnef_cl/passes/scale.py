@@ -44,9 +44,9 @@ def scale(graph: Graph, ops: Table, target: Target) -> Graph:
 
 
 def _private(name: str, graph: Graph, consumers: dict[str, list[Node]]) -> bool:
-    """Read once, by one node, and not a graph output."""
+    """Read once, by one node, and not a result of the graph."""
     readers = consumers[name]
-    return len(readers) == 1 and readers[0].inputs.count(name) == 1 and name not in graph.outputs
+    return len(readers) == 1 and readers[0].inputs.count(name) == 1 and name not in graph.results
 
 
 def _channel_operand(
@@ -89,7 +89,7 @@ def _with(conv: Node, builder: GraphBuilder, arrays: dict[int, np.ndarray]) -> N
 
 def _without_unused(graph: Graph) -> Graph:
     """Constants that were replaced hold memory nobody needs."""
-    read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+    read = {name for node in graph.nodes for name in node.inputs} | set(graph.results)
     constants = {name: c for name, c in graph.constants.items() if name in read}
     tensors = {name: s for name, s in graph.tensors.items() if name not in graph.constants or name in read}
     return replace(graph, constants=constants, tensors=tensors)

@@ -15,7 +15,7 @@ COPIES = ("copy",)
 def simplify(graph: Graph, ops: Table, target: Target) -> Graph:
     renamed = _copies(graph)
     nodes = [_renamed(node, renamed) for node in graph.nodes if node.outputs[0] not in renamed]
-    live = set(graph.outputs)
+    live = set(graph.results)
     kept: list[Node] = []
     for node in reversed(nodes):
         if live.intersection(node.outputs):
@@ -31,10 +31,10 @@ def simplify(graph: Graph, ops: Table, target: Target) -> Graph:
 
 
 def _copies(graph: Graph) -> dict[str, str]:
-    """Result of a copy -> what it copies; graph outputs keep their own name."""
+    """Result of a copy -> what it copies; results of the graph keep their own name."""
     renamed: dict[str, str] = {}
     for node in graph.nodes:
-        if node.op in COPIES and node.outputs[0] not in graph.outputs:
+        if node.op in COPIES and node.outputs[0] not in graph.results:
             renamed[node.outputs[0]] = renamed.get(node.inputs[0], node.inputs[0])
     return renamed
 

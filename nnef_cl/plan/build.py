@@ -14,11 +14,11 @@ from nnef_cl.errors import ModelError, RuleError, UnsupportedError
 from nnef_cl.ir.dtype import DType
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.layout import Layout, Shape
-from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.memory import Lifetime, assign_slots
-from nnef_cl.plan.records import Buffer, Fault, Plan, Step, Weight
+from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
 
 MAX_ELEMENTS = 2**31 - 1
 """Kernels index with 32-bit integers."""
@@ -66,7 +66,8 @@ class _Builder:
         self.spans: dict[str, list[int]] = {}
         self.sizes: dict[str, int] = {}
         self.weights: dict[tuple[int, Pack], Buffer] = {}
-        self.constant_alias: dict[str, Buffer] = {}
+        self.fixed_alias: dict[str, Buffer] = {}
+        self.states: dict[int, State] = {}
         self.records: list[Weight] = []
         self.position = ""
         self.draft: list[tuple[Step, tuple[Argument, ...]]] = []
@@ -78,20 +79,52 @@ class _Builder:
             if _too_large(spec):
                 raise UnsupportedError(f"input '{name}': {spec} {TOO_MANY}")
             self._allocate(name, spec, 0)
+        for name, constant in self.graph.variables.items():
+            self._declare_state(name, constant)
         for node in self.graph.nodes:
             self._lower(node)
         end = len(self.draft)
-        for name in self.graph.outputs:
-            if name in self.root:
-                self.spans[self._root(name)][1] = end
+        for name in self.graph.results:
+            self._live_until(name, end)
+        moves = self._moves(end)
         lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
         where, slots = assign_slots(lifetimes)
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
         outputs = {n: self._place(n, where) for n in self.graph.outputs}
+        commits = tuple(Copy(self._buffer(a, where), self._buffer(b, where), size) for a, b, size in moves)
         return Plan(
-            self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs, tuple(self.faults)
+            self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs, tuple(self.faults),
+            tuple(self.states.values()), commits,
         )  # fmt: skip
+
+    def _declare_state(self, name: str, constant: Constant) -> None:
+        """Variables of one label share a buffer."""
+        spec = self.graph.tensors[name]
+        if _too_large(spec):
+            raise UnsupportedError(f"variable '{name}': {spec} {TOO_MANY}")
+        known = self.states.get(id(constant))
+        self.states[id(constant)] = State(constant, spec, (*(known.names if known else ()), name))
+
+    def _state(self, name: str) -> Buffer:
+        return Buffer("state", list(self.states).index(id(self.graph.variables[name])))
+
+    def _moves(self, end: int) -> list[tuple[Argument, Argument, int]]:
+        """Source, target and bytes of the copies behind the run: values that are variables themselves go through a
+        buffer of their own, because their update may come first."""
+        before: list[tuple[Argument, Argument, int]] = []
+        after: list[tuple[Argument, Argument, int]] = []
+        for name, value in self.graph.updates.items():
+            source, target, spec = self._source(value), self._state(name), self.graph.tensors[name]
+            if source == target:
+                continue
+            if isinstance(source, Buffer) and source.kind == "state":
+                staged = f"{name}.next"
+                self._allocate(staged, spec, end)
+                before.append((source, staged, spec.bytes))
+                source = staged
+            after.append((source, target, spec.bytes))
+        return before + after
 
     def _lower(self, node: Node) -> None:
         self.position = node.position
@@ -124,15 +157,22 @@ class _Builder:
         for k in range(len(candidate.scratch)):
             self.spans[f"{node.name}.scratch{k}"][1] = len(self.draft) - 1
         for name in node.inputs:
-            if name not in self.graph.constants:
-                self._live_until(name, len(self.draft) - 1)
+            self._live_until(name, len(self.draft) - 1)
 
     def _alias(self, node: Node) -> None:
-        source, result = node.inputs[0], node.outputs[0]
-        if source in self.graph.constants:
-            self.constant_alias[result] = self._stored(source)
+        source, result = self._source(node.inputs[0]), node.outputs[0]
+        if isinstance(source, Buffer):
+            self.fixed_alias[result] = source
         else:
-            self.root[result] = self._root(source)
+            self.root[result] = source
+
+    def _source(self, name: str) -> Argument:
+        """Where a tensor lies: the root of its slot, or the buffer of a constant or a variable."""
+        if name in self.fixed_alias:
+            return self.fixed_alias[name]
+        if name in self.graph.constants:
+            return self._stored(name)
+        return self._state(name) if name in self.graph.variables else self._root(name)
 
     def _check_size(self, node: Node, spec: TensorSpec) -> None:
         if _too_large(spec):
@@ -155,6 +195,7 @@ class _Builder:
             span[1] = max(span[1], at)
 
     def _argument(self, node: Node, operand: Operand) -> Argument:
+        """A tensor's root name, or a buffer that is no slot."""
         match operand:
             case Flag(index, trouble):
                 self.faults.append(Fault(f"'{node.inputs[index]}' {trouble}", node.name, node.op, node.position))
@@ -166,10 +207,7 @@ class _Builder:
             case Packed(index, pack):
                 return self._weight(node.inputs[index], pack)
             case Input(index):
-                name = node.inputs[index]
-                if name in self.constant_alias:
-                    return self.constant_alias[name]
-                return self._stored(name) if name in self.graph.constants else self._root(name)
+                return self._source(node.inputs[index])
         raise AssertionError(operand)
 
     def _stored(self, name: str) -> Buffer:
@@ -196,19 +234,15 @@ class _Builder:
             f"{self.graph.tensors[name]} {why}", where=self.position or None, op="constant", tensor=name
         )
 
+    def _buffer(self, place: Argument, where: dict[str, int]) -> Buffer:
+        return place if isinstance(place, Buffer) else Buffer("slot", where[self.root.get(place, place)])
+
     def _bound(self, step: Step, arguments: tuple[Argument, ...], where: dict[str, int]) -> Step:
-        buffers = tuple(
-            Buffer("slot", where[self.root.get(a, a)]) if isinstance(a, str) else a for a in arguments
-        )
+        buffers = tuple(self._buffer(argument, where) for argument in arguments)
         return Step(step.kernel, buffers, step.node, step.op, step.algorithm, step.position)
 
     def _place(self, name: str, where: dict[str, int]) -> tuple[Buffer, TensorSpec]:
-        spec = self.graph.tensors[name]
-        if name in self.constant_alias:
-            return self.constant_alias[name], spec
-        if name in self.graph.constants:
-            return self._stored(name), spec
-        return Buffer("slot", where[self._root(name)]), spec
+        return self._buffer(self._source(name), where), self.graph.tensors[name]
 
 
 def _too_large(spec: TensorSpec) -> bool:

@@ -22,12 +22,33 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class State:
+    """A buffer that keeps its content between runs. constant: what it holds at first, and the variable's label.
+    names: the graph's variables that share it."""
+
+    constant: Constant
+    spec: TensorSpec
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Buffer:
-    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight': index into Plan.weights; 'fault': index
-    into Plan.faults."""
+    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight', 'state', 'fault': index into Plan's."""
 
     kind: str
     index: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.index}"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One buffer's first `bytes` bytes to another."""
+
+    source: Buffer
+    target: Buffer
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,11 @@ class Fault:
 @dataclass(frozen=True)
 class Plan:
     """slots: bytes of each. inputs, outputs: tensor -> where it is and what (its layout included). faults: one int32
-    each, to be looked at after a run."""
+    each, to be looked at after a run.
+
+    commits: copies, in order, that give states their new values. They run after the outputs have been read, because
+    until then every reader of a variable sees its old value.
+    """
 
     name: str
     target: Target
@@ -65,6 +90,8 @@ class Plan:
     inputs: Mapping[str, tuple[Buffer, TensorSpec]]
     outputs: Mapping[str, tuple[Buffer, TensorSpec]]
     faults: tuple[Fault, ...] = ()
+    states: tuple[State, ...] = ()
+    commits: tuple[Copy, ...] = ()
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -80,8 +107,12 @@ class Plan:
         return sum(weight.bytes for weight in self.weights)
 
     @property
+    def state_bytes(self) -> int:
+        return sum(state.spec.bytes for state in self.states)
+
+    @property
     def bytes(self) -> int:
-        return self.slot_bytes + self.weight_bytes + FLAG_BYTES * len(self.faults)
+        return self.slot_bytes + self.weight_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
 
     def bytes_of(self, buffer: Buffer) -> int:
         match buffer.kind:
@@ -89,6 +120,8 @@ class Plan:
                 return self.slots[buffer.index]
             case "weight":
                 return self.weights[buffer.index].bytes
+            case "state":
+                return self.states[buffer.index].spec.bytes
         return FLAG_BYTES
 
     def __str__(self) -> str:
@@ -99,4 +132,5 @@ class Plan:
         for step in self.steps:
             buffers = " ".join(f"{b.kind[0]}{b.index}" for b in step.arguments)
             lines.append(f"{step.node:28} {step.op:24} {step.algorithm:16} {buffers:24} {step.kernel.title}")
+        lines += [f"after the run: {copy.target} = {copy.source}, {copy.bytes:,} bytes" for copy in self.commits]
         return "\n".join(lines)

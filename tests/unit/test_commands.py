@@ -378,6 +378,9 @@ class FakeSession:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def state_kept(self) -> FakeSession:
+        return self
+
     def run(self, inputs: Any) -> dict[str, np.ndarray]:
         self.clock.now += 10 if self.runs == 0 else 2 - self.runs % 2
         self.runs += 1

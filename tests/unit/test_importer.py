@@ -628,7 +628,7 @@ def test_deprecated_forms_warn_the_strict() -> None:
 
 
 def test_every_difference_is_tested() -> None:
-    tested = {name.partition(",")[0] for name in FEATURES} | {"named-tensors", "shape-of", "old-item-types"}
+    tested = {name.partition(",")[0] for name in FEATURES} | {"named-tensors", "shape-of", "old-item-types", "data-of-state"}
     assert tested == {rule.name for rule in DIFFERENCES}
 
 

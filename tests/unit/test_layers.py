@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan",),
     ("device",),
     ("executor",),
+    ("state",),
     ("session", "tune"),
     ("bench", "conformance", "preprocess"),
     ("commands",),

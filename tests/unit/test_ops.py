@@ -27,7 +27,7 @@ TEXT = Path(__file__).with_name("standard_fragments.txt").read_text("utf-8")
 FRAGMENTS: dict[str, Fragment] = {f.name: f for f in parse_fragments(TEXT)}
 CASES = all_cases()
 KNOWN = [c for c in CASES if c.expected is not None]
-DECLARED = ("external", "constant", "variable")
+DECLARED = ("external", "constant", "variable", "update")
 """They introduce tensors: the importer gives them their meaning."""
 HUGE = 2**62
 
