@@ -50,8 +50,8 @@ def invocation(case: Case, names: Sequence[str], outputs: Sequence[str]) -> str:
     return f"{target} = {op}({tensors}{attrs});"
 
 
-def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
-    """All cases side by side in one graph (results `c<number>_y<k>`), and the values of its inputs."""
+def family_text(cases: Sequence[Case]) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """All cases side by side in one graph (results `c<number>_y<k>`): its text, the values of inputs and variables."""
     parameters: list[str] = []
     results: list[str] = []
     lines: list[str] = []
@@ -76,6 +76,12 @@ def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
         results += outputs
     body = "\n    ".join(lines)
     text = f"version 1.0;\ngraph cases( {', '.join(parameters)} ) -> ( {', '.join(results)} )\n{{\n    {body}\n}}\n"
+    return text, inputs, variables
+
+
+def family_graph(cases: Sequence[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The graph of `family_text`, and the values of its inputs."""
+    text, inputs, variables = family_text(cases)
     graph = import_document(parse_document(text), STANDARD, lambda label, position: variables[label])
     return graph, inputs
 

@@ -1,0 +1,212 @@
+"""Feeds mutated models to everything that reads files and judges the outcomes; `python -m tests.fuzz.campaign --help`.
+
+An input may end in a valid model or in an nnef_cl.Error, within SECONDS of processor time and MEGABYTES of memory. Anything
+else is a finding: it is written into a folder with its traceback, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from nnef_cl.codegen.target import Target
+
+from nnef_cl import passes
+from nnef_cl.errors import Error, ModelSyntaxError
+from nnef_cl.format.parser import parse_document
+from nnef_cl.format.printer import print_document
+from nnef_cl.format.quant_file import parse_quant
+from nnef_cl.format.tensor_file import read_tensor_file
+from nnef_cl.importer import LENIENT, STRICT, import_document, import_model
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.plan.build import build_plan
+from tests.fuzz import byte_mutator, corpus, syntax_mutator
+
+SECONDS, MEGABYTES = 10, 256
+"""Of processor time per input; that the process may grow by at one input."""
+PLANNED = 0.05
+"""Share of valid models that are planned too."""
+KINDS = {"structure": 0.4, "tokens": 0.1, "tensor": 0.15, "tensor bytes": 0.05, "quant": 0.1, "archive": 0.2}
+"""Share of each kind of input. Structural mutations of valid models: structure, tensor, archive."""
+STRUCTURAL = ("structure", "tensor", "archive")
+
+
+class TooSlow(BaseException):
+    """Raised where an input takes longer than it may; no `except Exception` may hide it."""
+
+
+@dataclass
+class Tally:
+    """Outcomes counted. grammatical: texts that the grammar accepts; valid: inputs that gave a model, tensor, entries."""
+
+    inputs: Counter[str] = field(default_factory=Counter)
+    grammatical: Counter[str] = field(default_factory=Counter)
+    valid: Counter[str] = field(default_factory=Counter)
+    planned: int = 0
+    findings: int = 0
+    slowest: float = 0.0
+    seconds: float = 0.0
+
+
+class Fuzzer:
+    """Makes inputs and runs them. folder: for archives on disk."""
+
+    def __init__(self, random: Random, folder: Path) -> None:
+        self.random, self.folder, self.tally = random, folder, Tally()
+        self.pool = syntax_mutator.Pool(corpus.documents())
+        self.target = Target.generic()
+        self.ops = STANDARD | INTERNAL
+
+    def input(self, kind: str) -> bytes:
+        """One mutated input of the kind."""
+        random = self.random
+        if kind == "structure":
+            document = random.choice(corpus.documents())
+            changes = random.choice((1, 1, 1, 2, 2, 3, 5))
+            return print_document(syntax_mutator.mutated(random, document, self.pool, changes)).encode()
+        if kind == "tokens":
+            text = byte_mutator.tokens_changed(random, print_document(random.choice(corpus.documents()))).encode()
+            return byte_mutator.bytes_changed(random, text) if random.random() < 0.2 else text
+        if kind == "tensor":
+            return byte_mutator.tensor_changed(random, random.choice(corpus.tensor_files()))
+        if kind == "tensor bytes":
+            return byte_mutator.bytes_changed(random, random.choice(corpus.tensor_files()))
+        if kind == "quant":
+            return byte_mutator.tokens_changed(random, random.choice(corpus.QUANT)).encode()
+        assert kind == "archive", kind
+        return byte_mutator.archive_changed(random, corpus.model_files())
+
+    def run(self, kind: str, data: bytes) -> None:
+        """Reads the input as what it is meant to be. Raises what the reader raises."""
+        if kind in ("structure", "tokens"):
+            self._text(kind, data)
+        elif kind.startswith("tensor"):
+            read_tensor_file(data, "x.dat")
+        elif kind == "quant":
+            parse_quant(data)
+            self.tally.grammatical[kind] += 1
+        else:
+            path = self.folder / "model"
+            path.write_bytes(data)
+            import_model(path)
+
+    def _text(self, kind: str, data: bytes) -> None:
+        document = parse_document(data)
+        self.tally.grammatical[kind] += 1
+        dialect = STRICT if self.random.random() < 0.3 else LENIENT
+        graph = import_document(document, STANDARD, self._variable, dialect=dialect)
+        small = sum(spec.volume for spec in graph.tensors.values()) < 10**6
+        if small and self.random.random() < PLANNED:
+            build_plan(passes.run(graph, self.ops, self.target), self.ops, self.target)
+            self.tally.planned += 1
+
+    def _variable(self, label: str, position: Any) -> np.ndarray:
+        """Any label is there, with one of a few shapes."""
+        return np.zeros(self.random.choice(((1, 4, 6, 6), (4, 4, 3, 3), (1, 4), (3,))), np.float32)
+
+    def judge(self, kind: str, data: bytes) -> str:
+        """'' or, for a finding, what happened."""
+        self.tally.inputs[kind] += 1
+        started, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        problem = ""
+        try:
+            with time_limit():
+                self.run(kind, data)
+            self.tally.valid[kind] += 1
+        except Error as error:
+            if isinstance(error, ModelSyntaxError) and "\n" in str(error).strip():
+                problem = f"message of several lines: {error}"
+        except (Exception, TooSlow) as error:
+            problem = "".join(traceback.format_exception(error))
+        self.tally.slowest = max(self.tally.slowest, time.process_time() - started)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) // 1024
+        if grown > MEGABYTES:
+            problem += f"\nmemory grew by {grown} MB"
+        self.tally.findings += bool(problem)
+        return problem
+
+
+@contextlib.contextmanager
+def time_limit() -> Iterator[None]:
+    def stop(number: int, frame: Any) -> None:
+        raise TooSlow
+
+    old = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, old)
+
+
+def campaign(fuzzer: Fuzzer, count: int, seconds: float, found: Callable[[str, bytes, str], None]) -> Tally:
+    """That many inputs, or as many as fit into the time; findings go to `found` (kind, input, what happened)."""
+    started = time.perf_counter()
+    kinds, weights = list(KINDS), list(KINDS.values())
+    for _ in range(count):
+        kind = fuzzer.random.choices(kinds, weights)[0]
+        data = fuzzer.input(kind)
+        if problem := fuzzer.judge(kind, data):
+            found(kind, data, problem)
+        fuzzer.tally.seconds = time.perf_counter() - started
+        if fuzzer.tally.seconds > seconds:
+            break
+    return fuzzer.tally
+
+
+def report(tally: Tally) -> dict[str, Any]:
+    """The tally for JSON."""
+    rows = {
+        kind: {"inputs": n, "grammatical": tally.grammatical[kind], "valid": tally.valid[kind]}
+        for kind, n in sorted(tally.inputs.items())
+    }
+    total = sum(tally.inputs.values())
+    return {
+        "inputs": total, "structural": sum(tally.inputs[kind] for kind in STRUCTURAL) / max(1, total), "kinds": rows,
+        "planned": tally.planned, "findings": tally.findings, "slowest_s": tally.slowest, "seconds": tally.seconds,
+    }  # fmt: skip
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--count", type=int, default=10_000, help="inputs at most")
+    options.add_argument("--seconds", type=float, default=3600, help="time at most")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for findings")
+    chosen = options.parse_args()
+    limit = 6 << 30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    def found(kind: str, data: bytes, problem: str) -> None:
+        last = [line for line in problem.splitlines() if "nnef_cl" in line or "codegen" in line][-1:]
+        key = hashlib.sha256("".join(last).encode() + problem.splitlines()[-1][:40].encode()).hexdigest()[:12]
+        if not (chosen.out / f"{key}.txt").exists():
+            chosen.out.mkdir(parents=True, exist_ok=True)
+            (chosen.out / f"{key}.txt").write_text(f"{kind}\n{problem}")
+            (chosen.out / f"{key}.input").write_bytes(data)
+
+    with tempfile.TemporaryDirectory() as folder:
+        tally = campaign(Fuzzer(Random(chosen.seed), Path(folder)), chosen.count, chosen.seconds, found)
+    print(json.dumps(report(tally) | {"seed": chosen.seed, "process": os.getpid()}))
+    return 1 if tally.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
