@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import os
 import resource
 import signal
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
@@ -42,9 +44,9 @@ SECONDS, MEGABYTES = 10, 256
 """Of processor time per input; that the process may grow by at one input."""
 PLANNED = 0.05
 """Share of valid models that are planned too."""
-KINDS = {"structure": 0.4, "tokens": 0.1, "tensor": 0.15, "tensor bytes": 0.05, "quant": 0.1, "archive": 0.2}
-"""Share of each kind of input. Structural mutations of valid models: structure, tensor, archive."""
-STRUCTURAL = ("structure", "tensor", "archive")
+KINDS = {"structure": 0.4, "tokens": 0.1, "tensor": 0.15, "tensor bytes": 0.05, "quant": 0.1, "archive": 0.15, "folder": 0.05}
+"""Share of each kind of input."""
+STRUCTURAL = ("structure", "tensor", "archive", "folder")
 
 
 class TooSlow(BaseException):
@@ -69,6 +71,7 @@ class Fuzzer:
 
     def __init__(self, random: Random, folder: Path) -> None:
         self.random, self.folder, self.tally = random, folder, Tally()
+        (folder / "models").mkdir()
         self.pool = syntax_mutator.Pool(corpus.documents())
         self.target = Target.generic()
         self.ops = STANDARD | INTERNAL
@@ -88,9 +91,21 @@ class Fuzzer:
         if kind == "tensor bytes":
             return byte_mutator.bytes_changed(random, random.choice(corpus.tensor_files()))
         if kind == "quant":
-            return byte_mutator.tokens_changed(random, random.choice(corpus.QUANT)).encode()
-        assert kind == "archive", kind
-        return byte_mutator.archive_changed(random, corpus.model_files())
+            return random_quant(random)
+        files = dict(corpus.model_files())
+        if kind == "folder" or random.random() < 0.3:
+            name = random.choice(list(files))
+            files[name] = self._file_changed(name, files[name])
+        return corpus.packed(files.items()) if kind == "folder" else byte_mutator.archive_changed(random, files)
+
+    def _file_changed(self, name: str, content: bytes) -> bytes:
+        """A file of the packaged network, changed as its kind asks for."""
+        if name.endswith(".dat"):
+            return byte_mutator.tensor_changed(self.random, content)
+        if name.endswith(".quant"):
+            return random_quant(self.random)
+        document = syntax_mutator.mutated(self.random, parse_document(content), self.pool, self.random.choice((1, 2)))
+        return print_document(document).encode()
 
     def run(self, kind: str, data: bytes) -> None:
         """Reads the input as what it is meant to be. Raises what the reader raises."""
@@ -101,10 +116,17 @@ class Fuzzer:
         elif kind == "quant":
             parse_quant(data)
             self.tally.grammatical[kind] += 1
-        else:
+        elif kind == "archive":
             path = self.folder / "model"
             path.write_bytes(data)
             import_model(path)
+        else:
+            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+                for name in tar.getnames():
+                    member = tar.extractfile(name)
+                    assert member is not None
+                    (self.folder / "models" / name).write_bytes(member.read())
+            import_model(self.folder / "models")
 
     def _text(self, kind: str, data: bytes) -> None:
         document = parse_document(data)
@@ -140,6 +162,10 @@ class Fuzzer:
             problem += f"\nmemory grew by {grown} MB"
         self.tally.findings += bool(problem)
         return problem
+
+
+def random_quant(random: Random) -> bytes:
+    return byte_mutator.tokens_changed(random, random.choice(corpus.QUANT)).encode()
 
 
 @contextlib.contextmanager
