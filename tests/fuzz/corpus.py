@@ -47,18 +47,18 @@ LANGUAGE = (
     graph g( x ) -> ( y ) { %s y = pick(pyramid(x, 2)); }""",
     # operators of every precedence on tensors and numbers
     """graph g( x ) -> ( y, z )
-    { %s m = x > 0.0 && x <= 1.0 || !(x == 0.5); y = select(m, x * 2.0 ^ x, -x / (x + 1.0)); z = 3.0 if 2 in [1, 2] else x; }""",
+    { %s m = x > 0.0 && x <= 1.0 || !(x == 0.5); y = select(m, x * 2.0 ^ x, -x / (x + 1.0)); z = -x if 2 in [1, 2] else x; }""",
     # values known at compile time: arithmetic, strings, sequences, comparisons, casts, ranges
-    """fragment pads( n: integer, names: string[] = ['a', 'b'] ) -> ( p: (integer, integer)[] )
+    """fragment padded( x: tensor<scalar>, n: integer, names: string[] = ['a', 'b'] ) -> ( y: tensor<scalar> )
     {
         one = integer('1') * (7 / 2 - n ^ 2 + -1) if logical(n) || n != 3 else integer(2.75);
         last = names[length_of(names) - 1] + string(n)[0:1];
         none = [0] * (n + 1);
-        p = [(none[0], 0), (0, one - one)] + [for k in range_of(none), z in none if k < 2 && last >= 'b' yield (z, 1)];
+        y = pad(x, padding = [(none[0], 0), (0, one - one)] + [for k in range_of(none), z in none if last >= 'b' yield (z, 1)]);
     }
     fragment scaled( x: tensor<scalar>, a: scalar = 2.0 ) -> ( y: tensor<scalar> )
-    { y = x * (scalar(a > 1.0 && !(a / 3.0 < 0.5)) if [1, 2] == [1, 2] else a ^ 0.5) + scalar('1.5e0') * a - scalar([a, 1.0][1:][0] in [0.0]); }
-    graph g( x ) -> ( y ) { %s y = pad(scaled(x), padding = pads(1)); }""",
+    { y = x * (scalar(a > 1.0 && !(a / 3.0 < 0.5)) if [1, 2] in [[1, 2]] else a ^ 0.5) + scalar('1.5e0') * a - scalar([a, 1.0][1:][0] in [0.0]); }
+    graph g( x ) -> ( y ) { %s y = padded(scaled(x), 1); }""",
     # several results, arrays of results, statistics
     """graph g( x ) -> ( m, v, a, b, d )
     { %s (m, v) = moments(x, axes = [0, 2, 3]); [a, b] = split(x, axis = 1, ratios = [1, 3]); [c, d] = copy_n(x, times = 2); }""",

@@ -6,6 +6,7 @@ The folder CORPUS is filled with valid inputs where it is empty, and libFuzzer a
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -30,10 +31,8 @@ def read(data: bytes) -> None:
     """Ends quietly for valid inputs and our own errors; anything else is a crash to libFuzzer."""
     if len(data) > 1:
         FUZZER.random.seed(0)
-        try:
+        with contextlib.suppress(Error):
             FUZZER.run(READERS[data[0] % len(READERS)], data[1:])
-        except Error:
-            pass
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
