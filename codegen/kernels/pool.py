@@ -10,44 +10,27 @@ from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import literal
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import Geometry, WindowKernel
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
 
 
 @dataclass(frozen=True)
-class Pool(Kernel):
-    """geometry: over every axis of x (channel blocks count as the channel axis). maximum: else sum.
-
-    normalize: 'none', 'volume' (divide by the window's size) or 'valid' (by the number of taps inside).
-    """
+class Pool(WindowKernel):
+    """maximum: else sum. normalize: 'none', 'volume' (divide by the window's size) or 'valid' (by the number of taps
+    inside)."""
 
     stem: ClassVar[str] = "pool"
-    x: Access
-    y: Access
     extras: tuple[Access, ...]
     epilogue: Epilogue
-    geometry: Geometry
     maximum: bool
     normalize: str
-    grid: Grid
 
     @property
     def title(self) -> str:
         kind = "max" if self.maximum else f"sum, normalize {self.normalize}"
-        size = "x".join(map(str, self.geometry.size))
-        windows = f"{size} stride {self.geometry.stride} border {self.geometry.border}"
-        return f"{kind} {windows}, x {self.x.spec}, y {self.y.spec}"
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
+        return f"{kind} {self.windows}"
 
     @property
     def arguments(self) -> str:
@@ -60,23 +43,6 @@ class Pool(Kernel):
     @property
     def type(self) -> str:
         return "float" if self.width == 1 else f"float{self.width}"
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        return self.y.spec.layout.physical(self.y.spec.shape)[: self.y.spec.rank]
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        return tuple(f"o{k}" for k in range(self.y.spec.rank))
-
-    @property
-    def windowed(self) -> list[int]:
-        """Axes where an output does not simply read the input at its own index."""
-        g = self.geometry
-        return [
-            a for a in range(self.x.spec.rank)
-            if g.size[a] != 1 or g.stride[a] != 1 or g.before[a] != 0
-        ]  # fmt: skip
 
     @property
     def start(self) -> str:
@@ -95,30 +61,9 @@ class Pool(Kernel):
         select = "SELECT" if self.width == 1 else "select"
         return f"{{ const {self.type} value = {value}; sum = {select}(sum, value, value > sum || value != value); }}"
 
-    def tap(self, axis: int) -> list[str]:
-        """C statements that declare the input index along `axis` and skip or count taps outside."""
-        g, extent = self.geometry, self.x.spec.shape[axis]
-        lines = [f"const int t{axis} = o{axis} * {g.stride[axis]} + k{axis} * {g.dilation[axis]} - ({g.before[axis]});"]
-        return [*lines, f"const int i{axis} = {border_index(g.border, f't{axis}', extent)};"]
-
-    @property
-    def inside(self) -> str:
-        """C text: the tap lies in the input; empty where it always does."""
-        if not tested(self.geometry.border):
-            return ""
-        checked = [
-            a for a in self.windowed
-            if not self.geometry.inside(a, self.x.spec.shape[a], self.y.spec.shape[a])
-        ]  # fmt: skip
-        return " && ".join(f"t{a} >= 0 && t{a} < {self.x.spec.shape[a]}" for a in checked)
-
     @property
     def counted(self) -> bool:
         return self.normalize == "valid" and bool(self.inside)
-
-    @property
-    def index(self) -> list[str]:
-        return [f"i{a}" if a in self.windowed else f"o{a}" for a in range(self.x.spec.rank)]
 
     @cached_property
     def finish(self) -> list[str]:
@@ -138,4 +83,4 @@ def pool(
 ) -> Pool:  # fmt: skip
     count = y.spec.bytes // y.spec.dtype.bytes // x.block
     grid = Grid.of(count, target, x.block, geometry.taps)
-    return Pool(x, y, extras, epilogue, geometry, maximum, normalize, grid)
+    return Pool(x, y, geometry, grid, extras, epilogue, maximum, normalize)

@@ -1,10 +1,14 @@
-"""What window kernels share: geometry over (depth, height, width) and border index maps in C."""
+"""What window kernels share: geometry, border index maps in C, and windows over every axis of a tensor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nnef_cl.ir.layout import Shape
+from nnef_cl.codegen.access import Access, offset
+from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernel import Kernel
+
+from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 
 SPATIAL = 3
@@ -65,3 +69,75 @@ def border_index(border: str, index: str, extent: int) -> str:
 def tested(border: str) -> bool:
     """Whether taps outside must be recognised instead of redirected."""
     return border in ("constant", "ignore")
+
+
+@dataclass(frozen=True)
+class WindowKernel(Kernel):
+    """Base of the kernels whose windows cover any axes of x, one window for each element of y.
+
+    geometry: over every axis of x (channel blocks count as the channel axis).
+    """
+
+    x: Access
+    y: Access
+    geometry: Geometry
+    grid: Grid
+
+    @property
+    def windows(self) -> str:
+        """For the title."""
+        g = self.geometry
+        return f"{'x'.join(map(str, g.size))} stride {g.stride} border {g.border}, x {self.x.spec}, y {self.y.spec}"
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return self.y.spec.layout.physical(self.y.spec.shape)[: self.y.spec.rank]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(f"o{k}" for k in range(self.y.spec.rank))
+
+    @property
+    def windowed(self) -> list[int]:
+        """Axes where an output does not simply read the input at its own index."""
+        g = self.geometry
+        return [
+            a for a in range(self.x.spec.rank)
+            if g.size[a] != 1 or g.stride[a] != 1 or g.before[a] != 0
+        ]  # fmt: skip
+
+    def tap(self, axis: int) -> list[str]:
+        """C statements that declare where tap k<axis> reads along `axis`: i<axis>, and before the border t<axis>."""
+        g, extent = self.geometry, self.x.spec.shape[axis]
+        lines = [f"const int t{axis} = o{axis} * {g.stride[axis]} + k{axis} * {g.dilation[axis]} - ({g.before[axis]});"]
+        return [*lines, f"const int i{axis} = {border_index(g.border, f't{axis}', extent)};"]
+
+    @property
+    def inside(self) -> str:
+        """C text: the tap lies in the input; empty where it always does."""
+        if not tested(self.geometry.border):
+            return ""
+        checked = [
+            a for a in self.windowed
+            if not self.geometry.inside(a, self.x.spec.shape[a], self.y.spec.shape[a])
+        ]  # fmt: skip
+        return " && ".join(f"t{a} >= 0 && t{a} < {self.x.spec.shape[a]}" for a in checked)
+
+    @property
+    def index(self) -> list[str]:
+        """Names of the input's indices."""
+        return [f"i{a}" if a in self.windowed else f"o{a}" for a in range(self.x.spec.rank)]
+
+    @property
+    def position(self) -> str:
+        """C text: the tap's row-major place in the window."""
+        names = [f"k{a}" if a in self.windowed else "0" for a in range(self.x.spec.rank)]
+        return offset(names, row_major_strides(self.geometry.size))

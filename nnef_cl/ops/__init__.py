@@ -28,7 +28,6 @@ INTERNAL = table(internal.OPS)
 """Operations that passes insert."""
 
 MISSING = (
-    "argmax_pool", "avg_roi_align", "avg_roi_pool", "debox", "desample", "max_pool_with_index", "max_roi_align",
-    "max_roi_pool", "roi_resample", "sample",
+    "avg_roi_align", "avg_roi_pool", "max_roi_align", "max_roi_pool", "roi_resample",
 )  # fmt: skip
 """The standard's operations that are not there yet."""

@@ -15,11 +15,11 @@ from nnef_cl.ops.shapes import check_rank, require, text
 from nnef_cl.ops.windows import (
     CONV_BORDERS,
     Padding,
-    border_source,
     check_border,
-    check_reflection,
+    check_up_reflection,
     down_window,
     taps,
+    up_taps,
     up_window,
 )
 
@@ -73,9 +73,7 @@ def deconv_shape(
         require(begin == expected, f"'output_shape' begins {begin}, expected {expected}")
     _check_bias(bias, channels)
     window = up_window(input[2:], filter[2:], padding, stride, dilation, output_shape[2:], first=2)
-    for axis, (x, large, f) in enumerate(zip(window.output, window.input, window.size, strict=True)):
-        s, d, p = window.stride[axis], window.dilation[axis], window.before[axis]
-        check_reflection(border, 2 + axis, x, ((f - 1) * d - p) // s, (large - 1 + p) // s - (x - 1))
+    check_up_reflection(border, window, first=2)
     return (input[0], channels, *window.input)
 
 
@@ -111,19 +109,7 @@ def deconv(
     n, c = input.shape[:2]
     weights = filter.astype(np.float64).reshape(groups, c // groups, *filter.shape[1:])
     output = np.zeros((n, groups, filter.shape[1], *window.input))
-    for tap in np.ndindex(*window.size):
-        values, used = input.astype(np.float64), np.ones((1,) * input.ndim, bool)
-        for axis, j in enumerate(tap):
-            shifted = np.arange(window.input[axis]) + window.before[axis] - j * window.dilation[axis]
-            index = shifted // window.stride[axis]
-            valid = shifted % window.stride[axis] == 0
-            extent = input.shape[2 + axis]
-            if border == "constant":
-                valid = valid & (index >= 0) & (index < extent)
-            values = np.take(values, border_source(border, index, extent), axis=2 + axis)
-            shape = [1] * input.ndim
-            shape[2 + axis] = -1
-            used = used & valid.reshape(shape)
+    for tap, values, used in up_taps(input.astype(np.float64), window, border, range(2, input.ndim)):
         masked = np.where(used, values, 0.0).reshape(n, groups, -1, *window.input)
         output += np.einsum("ngc...,gck->ngk...", masked, _tap(weights, tap))
     return _with_bias(output.reshape(n, -1, *window.input), bias)

@@ -1,14 +1,22 @@
-"""Lowering of operations whose indices come from data: kernels stay inside the tensors, a run with others fails."""
+"""Lowering of index-based operations and of debox: kernels stay inside the tensors, a run with other indices fails."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from nnef_cl.codegen.kernel import Candidate, Flag, Input, Launch, Output
-from nnef_cl.codegen.kernels import lookup
+from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.kernel import Candidate, Flag, Input, Kernel, Launch, Output
+from nnef_cl.codegen.kernels import lookup, region
+from nnef_cl.codegen.kernels import sample as sampling
+from nnef_cl.codegen.kernels.spread import spread
+from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
+from nnef_cl.ops.conv_launch import extra_operands
+from nnef_cl.ops.lowering import full_rank, geometry_of
 from nnef_cl.ops.shapes import check_indices, index_trouble
+from nnef_cl.ops.windows import down_window, up_window
 
 
 def checked(problem: Problem, index: int, limit: int, target: Target) -> tuple[Launch, ...]:
@@ -22,6 +30,77 @@ def checked(problem: Problem, index: int, limit: int, target: Target) -> tuple[L
         return ()
     kernel = lookup.check_indices(problem.inputs[index].volume, limit, target)
     return (Launch(kernel, (Input(index), Flag(index, index_trouble(limit)))),)
+
+
+def argmax_pool(problem: Problem, target: Target) -> list[Candidate]:
+    """argmax_pool, and max_pool_with_index, whose first result is the maxima."""
+    x, attrs = problem.inputs[0], problem.attrs
+    *values, index = problem.outputs
+    kernel = sampling.argmax_pool(
+        Access("x", x), Access("index", index), Access("values", values[0]) if values else None,
+        _down(problem), target,
+    )  # fmt: skip
+    return [Candidate("argmax_pool", (Launch(kernel, (Input(0), *map(Output, range(len(problem.outputs))))),))]
+
+
+def sample(problem: Problem, target: Target) -> list[Candidate]:
+    x, index = problem.inputs
+    geometry = _down(problem)
+    kernel = sampling.sample(Access("x", x), Access("places", index), Access("y", problem.outputs[0]), geometry, target)
+    check = checked(problem, 1, geometry.taps, target)
+    return [Candidate("sample", (*check, Launch(kernel, (Input(0), Input(1), Output()))))]
+
+
+def debox(problem: Problem, target: Target) -> list[Candidate]:
+    divisor = math.prod(problem.attrs["size"]) if problem.attrs["normalize"] else 1
+    return [Candidate("debox", (_spread(problem, None, divisor, target),))]
+
+
+def desample(problem: Problem, target: Target) -> list[Candidate]:
+    check = checked(problem, 1, math.prod(problem.attrs["size"]), target)
+    return [Candidate("desample", (*check, _spread(problem, Access("places", problem.inputs[1]), 1, target)))]
+
+
+def region_pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
+    """avg_roi_pool and max_roi_pool."""
+
+    def lower(problem: Problem, target: Target) -> list[Candidate]:
+        x, y = Access("x", problem.inputs[0]), Access("y", problem.outputs[0])
+        return _of_regions(problem, region.region_pool(x, y, maximum, target), target)
+
+    return lower
+
+
+def region_resample(problem: Problem, target: Target) -> list[Candidate]:
+    x, y = Access("x", problem.inputs[0]), Access("y", problem.outputs[0])
+    return _of_regions(problem, region.region_resample(x, y, problem.attrs["method"], target), target)
+
+
+def _of_regions(problem: Problem, kernel: Kernel, target: Target) -> list[Candidate]:
+    check = checked(problem, 2, problem.inputs[0].shape[0], target)
+    return [Candidate(kernel.stem, (*check, Launch(kernel, (Input(0), Input(1), Input(2), Output()))))]
+
+
+def _down(problem: Problem) -> Geometry:
+    attrs = problem.attrs
+    window = down_window(
+        problem.inputs[0].shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"]
+    )
+    return geometry_of(window, attrs["border"])
+
+
+def _spread(problem: Problem, places: Access | None, divisor: int, target: Target) -> Launch:
+    x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
+    window = up_window(
+        x.shape, attrs["size"], attrs["padding"], attrs["stride"], attrs["dilation"], attrs["output_shape"]
+    )
+    extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
+    kernel = spread(
+        Access("x", x), places, Access("y", y), extras, problem.epilogue, geometry_of(window, attrs["border"]),
+        divisor, target,
+    )  # fmt: skip
+    own = tuple(Input(k) for k in range(len(problem.inputs)))
+    return Launch(kernel, (*own, *extra_operands(problem), Output()))
 
 
 def gather(problem: Problem, target: Target) -> list[Candidate]:

@@ -204,7 +204,7 @@ def pad(problem: Problem, target: Target) -> list[Candidate]:
 
 
 # Windows ---------------------------------------------------------------------------------------------------
-def _geometry(window: Window, border: str) -> Geometry:
+def geometry_of(window: Window, border: str) -> Geometry:
     return Geometry(window.size, window.stride, window.dilation, window.before, border)
 
 
@@ -219,9 +219,9 @@ def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
         normalize = "none"
         if attrs.get("normalize"):
             normalize = "valid" if attrs["border"] == "ignore" else "volume"
-        extras = tuple(Access(f"e{k}", _full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
+        extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
         kernel = pool_kernel(
-            Access("x", x), Access("y", y), extras, problem.epilogue, _geometry(window, attrs["border"]),
+            Access("x", x), Access("y", y), extras, problem.epilogue, geometry_of(window, attrs["border"]),
             maximum, normalize, target,
         )  # fmt: skip
         return single("pool", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
@@ -229,7 +229,7 @@ def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
     return lower
 
 
-def _full_rank(spec: TensorSpec, rank: int) -> TensorSpec:
+def full_rank(spec: TensorSpec, rank: int) -> TensorSpec:
     """Trailing axes of extent 1 added up to `rank`."""
     return replace(spec, shape=spec.shape + (1,) * (rank - spec.rank))
 
@@ -263,7 +263,7 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
         x.shape[2:], filter.shape[2:], border, attrs["padding"], attrs["stride"], attrs["dilation"]
     )
     groups = _groups(problem)
-    geometry = with_three_axes(_geometry(window, border))
+    geometry = with_three_axes(geometry_of(window, border))
     candidates = []
     if problem.constants[1] is not None and problem.constants[2] is not None:
         flat = _flat(problem, geometry)
@@ -304,7 +304,7 @@ def _flat(problem: Problem, geometry: Geometry) -> bool:
     y = problem.outputs[0]
     pixels = geometry.taps == 1 and set(geometry.stride) == {1} and not any(geometry.before)
     same = y.shape[2:] == problem.inputs[0].shape[2:]
-    spatial = {s.shape[2:] for s in (_full_rank(e, y.rank) for e in problem.epilogue.operands)}
+    spatial = {s.shape[2:] for s in (full_rank(e, y.rank) for e in problem.epilogue.operands)}
     return pixels and same and spatial <= {y.shape[2:], (1,) * (y.rank - 2)}
 
 
@@ -346,7 +346,7 @@ def deconv(problem: Problem, target: Target) -> list[Candidate]:
         attrs["output_shape"][2:],
     )  # fmt: skip
     groups = _groups(problem)
-    geometry = with_three_axes(_geometry(window, border))
+    geometry = with_three_axes(geometry_of(window, border))
     phased = _phases(problem, geometry, groups, target)
     plain = x.layout.block == 1 and y.layout.block == 1
     general = [_general(problem, geometry, groups, True, target)] if plain else []
@@ -362,7 +362,7 @@ def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -
 
 def multilinear_upsample(problem: Problem, target: Target) -> list[Candidate]:
     x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
-    extras = tuple(Access(f"e{k}", _full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
+    extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
     kernel = multilinear_kernel(
         Access("x", x), Access("y", y), extras, problem.epilogue, tuple(attrs["factor"]), attrs["method"],
         attrs["border"], target,

@@ -92,6 +92,13 @@ def up_window(
     return Window(tuple(size), steps, holes, before, after, tuple(up), tuple(extents))
 
 
+def check_up_reflection(border: str, window: Window, first: int = 0) -> None:
+    """As check_reflection, for an up_window, whose border concerns the down-scaled side."""
+    for axis, (x, large, f) in enumerate(zip(window.output, window.input, window.size, strict=True)):
+        s, d, p = window.stride[axis], window.dilation[axis], window.before[axis]
+        check_reflection(border, first + axis, x, ((f - 1) * d - p) // s, (large - 1 + p) // s - (x - 1))
+
+
 def _defaults(
     size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int], rank: int
 ) -> tuple[Shape, Shape]:
@@ -141,3 +148,22 @@ def taps(
                 shape[axis] = -1
                 inside = inside & ((index >= 0) & (index < extent)).reshape(shape)
         yield tap, values, np.broadcast_to(inside, values.shape)
+
+
+def up_taps(
+    input: np.ndarray, window: Window, border: str, axes: Sequence[int]
+) -> Iterator[tuple[Shape, np.ndarray, np.ndarray]]:
+    """As taps, for an up_window: what each element of the larger side gets through a tap, and where it gets anything."""
+    for tap in product(*(range(f) for f in window.size)):
+        values, used = input, np.ones((1,) * input.ndim, bool)
+        for k, axis in enumerate(axes):
+            shifted = np.arange(window.input[k]) + window.before[k] - tap[k] * window.dilation[k]
+            index, extent = shifted // window.stride[k], input.shape[axis]
+            valid = shifted % window.stride[k] == 0
+            if border in ("constant", "ignore"):
+                valid = valid & (index >= 0) & (index < extent)
+            values = np.take(values, border_source(border, index, extent), axis=axis)
+            shape = [1] * input.ndim
+            shape[axis] = -1
+            used = used & valid.reshape(shape)
+        yield tap, values, np.broadcast_to(used, values.shape)
