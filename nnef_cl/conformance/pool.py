@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 from typing import Any
 
-from nnef_cl.conformance.case import Case, case, f32, given
+from nnef_cl.conformance.case import Case, Data, case, constant, f32, given, i64
 
 BORDERS = ("constant", "replicate", "reflect", "reflect-even", "ignore")
 POOLS = ("box", "max_pool", "avg_pool", "rms_pool")
@@ -89,4 +89,118 @@ def any_axes() -> list[Case]:
     return found
 
 
-CASES = [*vectors(), *spatial(), *any_axes()]
+def places(limit: int, *shape: int) -> Data:
+    """Positions in a window of `limit` elements."""
+    return i64(*shape, low=0, high=limit)
+
+
+PLANE = [[3.0, 1, 2, 5], [9, 4, 7, 6], [8, 0, 1, 2], [5, 5, 5, 5]]
+HALVES: dict[str, Any] = {"size": [1, 1, 2, 2], "stride": [1, 1, 2, 2], "padding": [*NONE, *NONE]}
+
+
+def index_vectors() -> list[Case]:
+    maxima, found = [[[[9.0, 7], [8, 5]]]], [[[[2, 2], [0, 2]]]]
+    values, index = given(maxima), given(found, "i")
+    back = [[0.0, 0, 0, 0], [9, 0, 7, 0], [8, 0, 0, 0], [0, 0, 5, 0]]
+    outside = {"size": [3], "padding": [(1, 1)]}
+    overlapping = {"size": [3], "stride": [1], "padding": [(1, 1)]}
+    return [
+        case("argmax_pool", given([[PLANE]]), **HALVES, expected=found),
+        case("max_pool_with_index", given([[PLANE]]), **HALVES, expected=(maxima, found)),
+        case("sample", given([[PLANE]]), index, **HALVES, expected=maxima),
+        case("desample", values, index, **HALVES, expected=[[back]]),
+        # Zeros outside take part and are the first of equal ones.
+        case("argmax_pool", given([-1.0, -2.0, 0.0]), **outside, expected=[0, 2, 1]),
+        case("argmax_pool", given([-1.0, -2.0, 0.0]), border="ignore", **outside, expected=[1, 2, 1]),
+        case("max_pool_with_index", given([-1.0, -2.0, -3.0]), **outside, expected=([0.0, -1, 0], [0, 0, 2])),
+        case("max_pool_with_index", given([-1.0, -2.0, -3.0]), border="ignore", **outside,
+             expected=([-1.0, -1, -2], [1, 0, 0])),
+        case("max_pool_with_index", given([-1.0, nan, nan]), **outside, expected=([nan, nan, nan], [2, 1, 0])),
+        case("max_pool_with_index", given([-inf, -inf, inf]), border="replicate", **outside,
+             expected=([-inf, inf, inf], [0, 2, 1])),
+        case("max_pool_with_index", given([5.0]), size=[1], padding=[(1, 0)], border="ignore",
+             expected=([-inf, 5.0], [0, 0])),
+        case("sample", given([1.0, 2.0, 3.0]), given([0, 2, 2], "i"), **outside, expected=[0.0, 3, 0]),
+        case("sample", given([1.0, 2.0, 3.0]), given([0, 2, 2], "i"), border="replicate", **outside,
+             expected=[1.0, 3, 3]),
+        case("sample", given([1.0, 2.0, 3.0]), given([0, 2, 2], "i"), border="reflect", **outside,
+             expected=[2.0, 3, 2]),
+        # Two windows meet at the first element, the last value falls outside.
+        case("desample", given([1.0, 2.0, 4.0]), given([1, 0, 2], "i"), **overlapping, expected=[3.0, 0, 0]),
+        case("desample", given([1.0, 2.0]), given([1, 1], "i"), size=[2], stride=[3], padding=[(0, 0)],
+             output_shape=[6], expected=[0.0, 1, 0, 0, 2, 0]),
+        case("debox", given([1.0, 2.0, 3.0]), size=[3], stride=[2], padding=[(0, 0)], expected=[1.0, 1, 3, 2, 5, 3, 3]),
+        case("debox", given([1.0, 2.0, 3.0]), size=[3], stride=[2], expected=[1.0, 1, 3, 2, 5, 3]),
+        case("debox", given([1.0, 2.0, 3.0]), size=[3], stride=[2], output_shape=[5], expected=[1.0, 3, 2, 5, 3]),
+        case("debox", given([1.0, 2.0, 3.0]), size=[3], stride=[2], padding=[(1, 1)], output_shape=[6],
+             expected=[1.0, 3, 2, 5, 3, 3]),
+        case("debox", given([1.0, 2.0, 3.0]), size=[3], padding=[(1, 1)], expected=[3.0, 6, 5]),
+        case("debox", given([1.0, 2.0, 3.0]), size=[3], padding=[(1, 1)], border="replicate", expected=[4.0, 6, 8]),
+        case("debox", given([3.0, 6.0, 9.0]), size=[3], padding=[(1, 1)], normalize=True, expected=[3.0, 6, 5]),
+        case("debox", given([[[[1.0, 2], [3, 4]]]]), **HALVES,
+             expected=[[[[1.0, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]]]),
+    ]  # fmt: skip
+
+
+def indexed() -> list[Case]:
+    """Every border, windows over any axes, ranks from 0 to 8, equal values among the maxima."""
+    found = []
+    for op in ("argmax_pool", "max_pool_with_index"):
+        found += [case(op, f32(2, 3, 7, 8), size=[1, 1, 3, 2], stride=[1, 1, 2, 1], padding=[*NONE, (1, 2), (0, 1)],
+                       dilation=[1, 1, 2, 1], border=border) for border in BORDERS]  # fmt: skip
+        found += [
+            case(op, f32(1, 16, 6, 7), size=[1, 1, 2, 2], stride=[1, 1, 2, 2]),
+            case(op, f32(4, 6, 5), size=[2, 3, 2], border="ignore"),
+            case(op, f32(3, 9, 9), size=[1, 2, 2], padding=[(0, 0), (-1, -2), (-3, 0)]),
+            case(op, given([2.0, 2.0, 1.0, 2.0]), size=[4], border="ignore"),
+            case(op, f32(), size=[]),
+            case(op, f32(2, 1, 2, 3, 1, 2, 2, 3), size=[1, 1, 2, 2, 1, 1, 2, 2]),
+        ]
+    for border in ("constant", "replicate", "reflect", "reflect-even"):
+        found += [
+            case("sample", f32(2, 3, 7, 8), places(6, 2, 3, 3, 8), size=[1, 1, 3, 2], stride=[1, 1, 2, 1],
+                 padding=[*NONE, (1, 2), (0, 1)], dilation=[1, 1, 2, 1], border=border),
+        ]  # fmt: skip
+    found += [
+        case("sample", f32(4, 6, 5), places(12, 4, 6, 5), size=[2, 3, 2]),
+        case("sample", f32(2, 4), constant(places(2, 2, 2)), size=[1, 2], stride=[1, 2]),
+        case("sample", f32(3, 4), places(1, 3, 4), size=[1, 1]),
+        case("sample", f32(), places(1), size=[]),
+        case("sample", f32(2, 1, 2, 3, 1, 2, 2, 3), places(16, 2, 1, 2, 3, 1, 2, 2, 3),
+             size=[1, 1, 2, 2, 1, 1, 2, 2]),
+        case("desample", f32(2, 3, 3, 4), places(6, 2, 3, 3, 4), size=[1, 1, 3, 2], stride=[1, 1, 2, 2]),
+        case("desample", f32(2, 3, 3, 4), places(6, 2, 3, 3, 4), size=[1, 1, 3, 2], stride=[1, 1, 2, 1],
+             dilation=[1, 1, 1, 3], padding=[*NONE, (1, 1), (2, 0)]),
+        case("desample", f32(2, 3, 3), places(9, 2, 3, 3), size=[1, 3, 3], stride=[1, 2, 2], output_shape=[2, 5, 6]),
+        case("desample", f32(2, 2), constant(places(6, 2, 2)), size=[3, 2], dilation=[2, 3], stride=[3, 2],
+             padding=[(0, 0), (0, 0)]),
+        case("desample", f32(3, 4), places(1, 3, 4), size=[1, 1]),
+        case("desample", f32(), places(1), size=[]),
+        case("desample", f32(2, 1, 2, 3, 1, 2, 2, 3), places(16, 2, 1, 2, 3, 1, 2, 2, 3),
+             size=[1, 1, 2, 2, 1, 1, 2, 2]),
+    ]  # fmt: skip
+    return found
+
+
+def spread() -> list[Case]:
+    """debox: every border, stride, dilation and padding, negative too, over any axes."""
+    window: dict[str, Any] = {"size": [1, 1, 3, 2], "stride": [1, 1, 2, 1], "padding": [*NONE, (1, 0), (1, 1)]}
+    found = [case("debox", f32(2, 3, 4, 5), border=border, **window) for border in BORDERS]
+    found += [
+        case("debox", f32(2, 3, 4), size=[1, 3, 3], stride=stride, dilation=dilation, normalize=True)
+        for stride in ([], [1, 2, 3]) for dilation in ([], [1, 2, 3])
+    ]  # fmt: skip
+    found += [
+        case("debox", f32(3, 4), size=[2, 3], stride=[3, 2], padding=[(-1, 0), (1, -2)]),
+        case("debox", f32(3, 4), size=[2, 3], stride=[3, 2], padding=[(-2, -2), (-5, 0)], border="replicate"),
+        case("debox", f32(2, 16, 3, 3), size=[1, 5, 1, 1]),
+        case("debox", f32(1, 1, 1, 1), size=[1, 1, 4, 4], stride=[1, 1, 4, 4], padding=[*NONE, *NONE]),
+        case("debox", f32(), size=[]),
+        case("debox", f32(2, 1, 2, 3, 1, 2, 2, 3), size=[1, 1, 2, 2, 1, 1, 2, 2], stride=[1, 1, 2, 1, 1, 1, 2, 1]),
+        case("debox", f32(1, 2, 3, 2), size=[1, 1, 2, 2], stride=[1, 1, 2, 2], padding=[*NONE, *NONE],
+             output_shape=[1, 2, 7, 5]),
+    ]  # fmt: skip
+    return found
+
+
+CASES = [*vectors(), *spatial(), *any_axes(), *index_vectors(), *indexed(), *spread()]

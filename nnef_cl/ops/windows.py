@@ -153,7 +153,7 @@ def taps(
 def up_taps(
     input: np.ndarray, window: Window, border: str, axes: Sequence[int]
 ) -> Iterator[tuple[Shape, np.ndarray, np.ndarray]]:
-    """As taps, for an up_window: what each element of the larger side gets through a tap, and where it gets anything."""
+    """As taps, for an up_window: what each element of the larger side gets through a tap, and where it gets any."""
     for tap in product(*(range(f) for f in window.size)):
         values, used = input, np.ones((1,) * input.ndim, bool)
         for k, axis in enumerate(axes):

@@ -62,3 +62,28 @@ def test_constants_gathered_with_an_index_outside_are_refused_at_load(tmp_path: 
     model = save(tmp_path / "folded", text.replace("x, first, second", "second"))
     with pytest.raises(ModelError, match=r"^graph.nnef:7:9: gather 'a': 'indices' holds an index outside 0..2: \[-1\]$"):
         nnef_cl.load(model, device=selector)
+
+
+SAMPLE = """version 1.0;
+graph one( x, places ) -> ( y )
+{
+    x = external(shape = [1, 4]);
+    places = external<integer>(shape = [1, 2]);
+    y = sample(x, places, size = [1, 2], stride = [1, 2]);
+}
+"""
+DESAMPLE = SAMPLE.replace("[1, 4]", "[1, 2]").replace("= sample", "= desample")
+
+
+@pytest.mark.parametrize(
+    ("text", "op", "x", "y"), [(SAMPLE, "sample", [1, 2, 3, 4], [2, 3]), (DESAMPLE, "desample", [5, 6], [0, 5, 6, 0])]
+)
+def test_places_outside_the_window_are_errors(
+    tmp_path: Path, selector: str, text: str, op: str, x: list[float], y: list[float]
+) -> None:
+    with nnef_cl.load(save(tmp_path / op, text), device=selector) as session:
+        for wrong in ([[0, 2]], [[-1, 0]], [[2**62, -(2**62)]]):
+            with pytest.raises(InputError, match=rf" {op} 'y': 'places' holds an index outside 0..1$"):
+                session.run({"x": np.array([x], np.float32), "places": np.array(wrong)})
+        result = session.run({"x": np.array([x], np.float32), "places": np.array([[1, 0]])})
+        assert result["y"].tolist() == [y]
