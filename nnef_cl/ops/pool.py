@@ -138,7 +138,7 @@ def debox(
     input: np.ndarray, size: Sequence[int], border: str, padding: Padding, stride: Sequence[int],
     dilation: Sequence[int], output_shape: Sequence[int], normalize: bool,
 ) -> np.ndarray:  # fmt: skip
-    """Every element of the result is the sum of the windows that cover it; `normalize` divides by the window's volume."""
+    """Each element of the result: the sum of the windows that cover it; `normalize` divides by their volume."""
     window = up_window(input.shape, size, padding, stride, dilation, output_shape)
     total = np.zeros(window.input)
     for _, values, used in up_taps(input.astype(np.float64), window, border, range(input.ndim)):
