@@ -34,7 +34,7 @@ def checked(problem: Problem, index: int, limit: int, target: Target) -> tuple[L
 
 def argmax_pool(problem: Problem, target: Target) -> list[Candidate]:
     """argmax_pool, and max_pool_with_index, whose first result is the maxima."""
-    x, attrs = problem.inputs[0], problem.attrs
+    x = problem.inputs[0]
     *values, index = problem.outputs
     kernel = sampling.argmax_pool(
         Access("x", x), Access("index", index), Access("values", values[0]) if values else None,
