@@ -20,7 +20,7 @@ FARTHEST = 2.0**30
 
 @dataclass(frozen=True)
 class RegionKernel(Kernel):
-    """Base: x (batch, channels, spatial...), y (regions, channels, spatial...); `regions` are rows of starts and ends."""
+    """x (batch, channels, spatial...), y (regions, channels, spatial...); `regions` are starts, then ends."""
 
     x: Access
     y: Access

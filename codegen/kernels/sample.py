@@ -13,7 +13,7 @@ from nnef_cl.codegen.target import Target
 
 @dataclass(frozen=True)
 class ArgmaxPool(WindowKernel):
-    """y: the place of each window's first maximum in the window, integers. values: the maxima, where they are wanted."""
+    """y: the place of each window's first maximum in the window, integers. values: the maxima, if wanted."""
 
     stem: ClassVar[str] = "argmax_pool"
     values: Access | None

@@ -47,9 +47,9 @@ class Spread(WindowKernel):
         return f"for (int {k} = (o{axis} + {before % stride}) % {stride}; {k} < {size}; {k} += {stride})"
 
     def tap(self, axis: int) -> list[str]:
-        """C statements that declare i<axis>, the window whose tap k<axis> lies here, and skip the tap where none does."""
+        """C statements that declare i<axis>, the window whose tap k<axis> lies here; skips the tap where none does."""
         g, extent = self.geometry, self.x.spec.shape[axis]
-        size, stride, dilation = g.size[axis], g.stride[axis], g.dilation[axis]
+        stride, dilation = g.stride[axis], g.dilation[axis]
         lines = [f"const int u{axis} = o{axis} + ({g.before[axis]}) - k{axis} * {dilation};"]
         if stride > 1 and dilation != 1:
             lines.append(f"if (u{axis} % {stride} != 0) continue;")

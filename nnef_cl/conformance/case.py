@@ -17,7 +17,7 @@ from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Op, is_tensor
 
 FAMILIES = (
-    "activation", "conv", "matmul", "normalize", "pointwise", "pool", "quantize", "rearrange", "reduce", "resize",
+    "activation", "conv", "matmul", "normalize", "pointwise", "pool", "quantize", "rearrange", "reduce", "region", "resize",
     "state",
 )  # fmt: skip
 """Modules of this folder with a list CASES; each is named after the module of nnef_cl/ops that it covers."""

@@ -80,6 +80,27 @@ def linear_quantize(x: np.ndarray, min: np.ndarray, max: np.ndarray, bits: int) 
     return run("min_max_linear_quantize", x=x, min=min, max=max, bits=bits, signed=False, symmetric=False)
 
 
+def roi_align(
+    pool: str, input: np.ndarray, rois: np.ndarray, batch_index: np.ndarray, output_size: list[int],
+    sampling_rate: list[int], resize_method: str,
+) -> np.ndarray:  # fmt: skip
+    """Resampled to `sampling_rate` elements for each output along every axis, which are joined."""
+    size = [n * r for n, r in zip(output_size, sampling_rate, strict=True)]
+    large = run("roi_resample", input=input, rois=rois, batch_index=batch_index, output_size=size, method=resize_method)
+    shape = [e for n, r in zip(output_size, sampling_rate, strict=True) for e in (n, r)]
+    blocks = large.astype(np.float64).reshape(*large.shape[:2], *shape)
+    axes = tuple(range(3, blocks.ndim, 2))
+    return single(blocks.max(axis=axes) if pool == "max" else blocks.mean(axis=axes))
+
+
+def avg_roi_align(**arguments: Any) -> np.ndarray:
+    return roi_align("avg", **arguments)
+
+
+def max_roi_align(**arguments: Any) -> np.ndarray:
+    return roi_align("max", **arguments)
+
+
 def mean_box(values: np.ndarray, size: list[int]) -> np.ndarray:
     """Automatic padding, zeros outside, divided by the whole window."""
     window = {"border": "constant", "padding": [], "stride": [], "dilation": []}
@@ -138,9 +159,9 @@ def add_n(x: list[np.ndarray]) -> np.ndarray:
 COMPOUNDS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
-        add_n, area_downsample, avg_pool, batch_normalization, l1_normalization, l2_normalization, linear,
+        add_n, area_downsample, avg_pool, avg_roi_align, batch_normalization, l1_normalization, l2_normalization, linear,
         linear_quantize, local_contrast_normalization, local_mean_normalization, local_response_normalization,
-        local_variance_normalization, moments, rms_pool, separable_conv, separable_deconv,
+        local_variance_normalization, max_roi_align, moments, rms_pool, separable_conv, separable_deconv,
     )
 }  # fmt: skip
 """Name of the operation -> its result."""

@@ -31,7 +31,7 @@ from nnef_cl.importer.scope import Scope
 from nnef_cl.importer.types import UNKNOWN, Budget, Caster, clip
 from nnef_cl.ir.graph import Graph, GraphBuilder
 from nnef_cl.ir.verify import verify
-from nnef_cl.ops import MISSING, STANDARD
+from nnef_cl.ops import STANDARD
 from nnef_cl.ops.base import Table
 
 __all__ = ["AUTO", "LENIENT", "STRICT", "Dialect", "TensorSource", "import_document", "import_model"]
@@ -132,7 +132,7 @@ class Importer:
         if name in INTRODUCERS:
             raise RuleError(f"operation '{name}' cannot be defined by a fragment")
         self.fragments[name] = fragment
-        if name in self.table or name in MISSING:
+        if name in self.table:
             message = f"fragment '{name}' has the name of a standard operation"
             used = "the file's definition is used" if fragment.body is not None else "the standard's meaning is used"
             if self.report.accepts(REDEFINITIONS):

@@ -84,7 +84,6 @@ from nnef_cl.ir.dtype import DEFAULT
 from nnef_cl.ir.graph import GraphBuilder, Node
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.ops import MISSING
 from nnef_cl.ops.base import Op, Table
 
 CERTAIN = (IDENTIFIERS.name, INVOCATIONS.name, UNSUPPORTED.name)
@@ -113,7 +112,7 @@ GRAPH_ONLY = ("external", "variable", "update")
 
 
 class MissingError(RuleError):
-    """Legal NNEF that is not there yet: becomes an UnsupportedError."""
+    """Legal NNEF that nothing here can compute: becomes an UnsupportedError."""
 
 
 class Expander:
@@ -475,8 +474,6 @@ class Expander:
             return Callee(fragment, None)
         if op is not None:
             return Callee(op.declaration, op)
-        if name in MISSING:
-            raise MissingError("is not supported yet", UNSUPPORTED.name)
         known = (*self.table, *self.fragments)
         raise RuleError(f"unknown operation '{clip(name)}'{suggestion(name, known)}", INVOCATIONS.name)
 

@@ -13,6 +13,7 @@ from nnef_cl.ops import (
     quantize,
     rearrange,
     reduce,
+    region,
     resize,
     state,
 )
@@ -20,14 +21,9 @@ from nnef_cl.ops.base import table
 
 STANDARD = table(
     state.OPS, pointwise.OPS, activation.OPS, conv.OPS, pool.OPS, reduce.OPS, matmul.OPS, normalize.OPS, resize.OPS,
-    rearrange.OPS, quantize.OPS,
+    rearrange.OPS, quantize.OPS, region.OPS,
 )  # fmt: skip
 """The standard's operations that nnef-cl runs."""
 
 INTERNAL = table(internal.OPS)
 """Operations that passes insert."""
-
-MISSING = (
-    "avg_roi_align", "avg_roi_pool", "max_roi_align", "max_roi_pool", "roi_resample",
-)  # fmt: skip
-"""The standard's operations that are not there yet."""

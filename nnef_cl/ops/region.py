@@ -87,7 +87,7 @@ def roi_resample(
     input: np.ndarray, rois: np.ndarray, batch_index: np.ndarray, output_size: Sequence[int], method: str
 ) -> np.ndarray:
     """Multilinear interpolation; the regions' lengths take the place of the extents in the methods of up-sampling:
-    'aligned' puts the first and last output on the first and last element of the region. Outside, the map's edge goes on.
+    'aligned' puts the first and last output on the first and last element of the region. Outside, the edge goes on.
     """
     check_indices("batch_index", batch_index, input.shape[0])
     spatial = input.ndim - 2

@@ -87,3 +87,20 @@ def test_places_outside_the_window_are_errors(
                 session.run({"x": np.array([x], np.float32), "places": np.array(wrong)})
         result = session.run({"x": np.array([x], np.float32), "places": np.array([[1, 0]])})
         assert result["y"].tolist() == [y]
+
+
+def test_a_region_of_no_map_is_an_error(tmp_path: Path, selector: str) -> None:
+    text = """version 1.0;
+graph regions( x, rois, batch ) -> ( y )
+{
+    x = external(shape = [2, 1, 3]);
+    rois = external(shape = [2, 2]);
+    batch = external<integer>(shape = [2, 1]);
+    y = max_roi_align(x, rois, batch, output_size = [1], sampling_rate = [2]);
+}
+"""
+    values = {"x": np.arange(6, dtype=np.float32).reshape(2, 1, 3), "rois": np.array([[0, 2], [1, 3]], np.float32)}
+    with nnef_cl.load(save(tmp_path / "regions", text), device=selector) as session:
+        with pytest.raises(InputError, match=r"^graph.nnef:7:9: roi_resample .*: 'batch' holds an index outside 0..1$"):
+            session.run(values | {"batch": np.array([[0], [2]])})
+        assert session.run(values | {"batch": np.array([[0], [1]])})["y"].tolist() == [[[1]], [[5]]]

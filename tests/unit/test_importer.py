@@ -20,7 +20,7 @@ from nnef_cl.format.tensor_file import write_tensor
 from nnef_cl.importer import LENIENT, STRICT, Dialect, import_document, import_model
 from nnef_cl.importer.dialect import DIFFERENCES, choose_dialect
 from nnef_cl.ir.graph import Graph, Node
-from nnef_cl.ops import MISSING, STANDARD
+from nnef_cl.ops import STANDARD
 
 KHR = ("KHR_enable_fragment_definitions", "KHR_enable_operator_expressions")
 EXTENSIONS = f"extension {KHR[0]} {KHR[1]};"
@@ -403,12 +403,6 @@ def test_external_refused(inputs: str, message: str) -> None:
 )
 def test_signature_refused(signature: str, message: str) -> None:
     refused(f"graph.nnef:{message}", "y = relu(x);", signature=signature)
-
-
-@pytest.mark.parametrize("name", MISSING)
-def test_operations_that_are_missing(name: str) -> None:
-    error = refused(f"graph.nnef:6:5: {name} 'y': is not supported yet", f"y = {name}(x);")
-    assert isinstance(error, UnsupportedError) and (error.op, error.tensor) == (name, "y")
 
 
 # Other shapes ----------------------------------------------------------------------------------------------
