@@ -102,8 +102,8 @@ def index_vectors() -> list[Case]:
     maxima, found = [[[[9.0, 7], [8, 5]]]], [[[[2, 2], [0, 2]]]]
     values, index = given(maxima), given(found, "i")
     back = [[0.0, 0, 0, 0], [9, 0, 7, 0], [8, 0, 0, 0], [0, 0, 5, 0]]
-    outside = {"size": [3], "padding": [(1, 1)]}
-    overlapping = {"size": [3], "stride": [1], "padding": [(1, 1)]}
+    outside: dict[str, Any] = {"size": [3], "padding": [(1, 1)]}
+    overlapping: dict[str, Any] = {"size": [3], "stride": [1], "padding": [(1, 1)]}
     return [
         case("argmax_pool", given([[PLANE]]), **HALVES, expected=found),
         case("max_pool_with_index", given([[PLANE]]), **HALVES, expected=(maxima, found)),

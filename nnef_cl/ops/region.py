@@ -10,9 +10,9 @@ import numpy as np
 
 from nnef_cl.codegen.kernels.region import FARTHEST
 from nnef_cl.ir.layout import Shape
+from nnef_cl.ir.quant import round_half_up
 from nnef_cl.ops import indexed
 from nnef_cl.ops.base import op
-from nnef_cl.ops.pointwise import round_half_up
 from nnef_cl.ops.resize import METHODS
 from nnef_cl.ops.shapes import check_indices, check_length, check_positive, check_rank, require, text
 
