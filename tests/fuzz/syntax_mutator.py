@@ -8,12 +8,12 @@ from random import Random
 from typing import Any
 
 from nnef_cl.format import syntax as s
-from nnef_cl.ops import MISSING, STANDARD
+from nnef_cl.ops import STANDARD
 
 Path = tuple[str | int, ...]
 Change = Callable[[Random, Any, "Pool"], Any]
 
-OPERATIONS = (*STANDARD, *MISSING, "shape_of", "nothing")
+OPERATIONS = (*STANDARD, "shape_of", "nothing")
 OPERATORS = ("+", "-", "*", "/", "^", "<", "<=", ">", ">=", "==", "!=", "&&", "||", "in")
 ELEMENTS = ("scalar", "integer", "logical", "string", "?", "")
 BUILTINS = ("shape_of", "length_of", "range_of", "integer", "scalar", "logical", "string")
