@@ -31,6 +31,11 @@ class ModelError(Error):
 class ModelSyntaxError(ModelError):
     """The text of ``graph.nnef`` or ``graph.quant`` breaks the grammar."""
 
+    def __init__(
+        self, message: str, *, where: object = None, op: str = "", tensor: str = "", rule: str = "syntax"
+    ) -> None:
+        super().__init__(message, where=where, op=op, tensor=tensor, rule=rule)
+
 
 class FileFormatError(ModelError):
     """A ``.dat`` file, an archive or a folder is missing, truncated, lying about itself or hostile."""

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import IO
 
 from nnef_cl.errors import FileFormatError, MissingTensorError, ModelError
-from nnef_cl.format.tensor_file import Buffer, map_file, reason
+from nnef_cl.format.tensor_file import HEADER_BYTES, Buffer, TensorHeader, map_file, read_header, reason
 
 GRAPH = "graph.nnef"
 ARGUMENTS, CONTAINER = "arguments", "container"
@@ -83,11 +83,24 @@ class Container(ABC):
 
         Raises MissingTensorError where there is no such file, ModelError for a label that cannot be a file's name.
         """
+        return self._buffer(self._tensor(label))
+
+    def tensor_header(self, label: str) -> TensorHeader:
+        """The header of the variable's tensor file, compared with the file's size; reads no data. Raises as
+        open_tensor and read_header do."""
+        found = self._tensor(label)
+        return read_header(self._buffer(found), f"{label}.dat", self._size(found))
+
+    def _size(self, name: str) -> int:
+        """Bytes of a file that `_find` returned."""
+        return len(self._buffer(name))
+
+    def _tensor(self, label: str) -> str:
         wanted = tensor_name(label)
         found = self._find(wanted)
         if found is None:
             raise MissingTensorError(f"no file '{wanted}' for variable '{label}'", where=self.name, rule=CONTAINER)
-        return self._buffer(found)
+        return found
 
     @abstractmethod
     def _find(self, name: str) -> str | None:
@@ -107,14 +120,17 @@ class Container(ABC):
         return candidates[0] if candidates else None
 
 
-def open_container(path: str | Path) -> Container:
-    """The model at `path`: a folder, its graph.nnef, or an archive. Raises FileFormatError."""
+def open_container(path: str | Path, *, headers_only: bool = False) -> Container:
+    """The model at `path`: a folder, its graph.nnef, or an archive. Raises FileFormatError.
+
+    headers_only: of tensors in compressed archives keep the headers, not the data.
+    """
     path = Path(path)
     try:
         if path.is_dir():
             container = _with_graph(Folder(path))
         elif (data := map_file(path))[:2] == b"\x1f\x8b":
-            container = _with_graph(Archive(str(path), _gzip_members(path, len(data))))
+            container = _with_graph(Archive(str(path), _gzip_members(path, len(data), headers_only)))
         elif data[257:262] == b"ustar" or path.name != GRAPH:
             container = _with_graph(Archive(str(path), _tar_members(path, data)))
         else:
@@ -184,15 +200,15 @@ class Folder(Container):
 
 
 class Archive(Container):
-    """A model's files in an archive. members: names without '.' and empty parts, and contents."""
+    """A model's files in an archive. members: names without '.' and empty parts, contents or their begin, sizes."""
 
-    def __init__(self, name: str, members: Iterable[tuple[str, Buffer]]) -> None:
+    def __init__(self, name: str, members: Iterable[tuple[str, Buffer, int]]) -> None:
         super().__init__(name)
-        self._members: dict[str, Buffer] = {}
-        for member, content in members:
+        self._members: dict[str, tuple[Buffer, int]] = {}
+        for member, content, size in members:
             if member in self._members:
                 raise FileFormatError(f"member {member!a} is there twice", where=name)
-            self._members[member] = content
+            self._members[member] = content, size
         self._enter_top_folder()
         self._names = defaultdict(list)
         for member in self._members:
@@ -218,10 +234,13 @@ class Archive(Container):
         return self._only(name, self._names.get(name.lower(), []))
 
     def _buffer(self, name: str) -> Buffer:
-        return self._members[name]
+        return self._members[name][0]
+
+    def _size(self, name: str) -> int:
+        return self._members[name][1]
 
 
-def _tar_members(path: Path, data: Buffer) -> Iterator[tuple[str, Buffer]]:
+def _tar_members(path: Path, data: Buffer) -> Iterator[tuple[str, Buffer, int]]:
     """Slices of the mapped archive."""
     if not isinstance(data, mmap.mmap):
         raise FileFormatError("the file is empty", where=str(path))
@@ -231,12 +250,12 @@ def _tar_members(path: Path, data: Buffer) -> Iterator[tuple[str, Buffer]]:
                 end = member.offset_data + member.size
                 if end > len(data):
                     raise FileFormatError(f"truncated in member {name!a}", where=str(path))
-                yield name, memoryview(data)[member.offset_data : end]
+                yield name, memoryview(data)[member.offset_data : end], member.size
     except _BROKEN as error:
         raise _broken(path, error) from None
 
 
-def _gzip_members(path: Path, size: int) -> Iterator[tuple[str, Buffer]]:
+def _gzip_members(path: Path, size: int, headers_only: bool) -> Iterator[tuple[str, Buffer, int]]:
     """Files a model consists of, decompressed in one go; the content of others is left empty."""
     limit = max(UNSUSPECTED_BYTES, UNSUSPECTED_RATIO * size)
     try:
@@ -249,7 +268,8 @@ def _gzip_members(path: Path, size: int) -> Iterator[tuple[str, Buffer]]:
                 if member.size > limit:
                     raise _Bounded.refusal(path, limit)
                 content = tar.extractfile(member) if name.endswith((".dat", ".nnef", ".quant")) else None
-                yield name, _content(content, member.size) if content else b""
+                kept = min(member.size, HEADER_BYTES) if headers_only and name.endswith(".dat") else member.size
+                yield name, _content(content, kept) if content else b"", member.size
             while bounded.read(_PIECE):
                 pass  # zlib compares the checksum at the end
     except _BROKEN as error:

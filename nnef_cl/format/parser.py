@@ -17,6 +17,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from nnef_cl.errors import ModelSyntaxError
 from nnef_cl.format.syntax import (
+    NOWHERE,
     Argument,
     ArrayExpression,
     ArrayType,
@@ -66,13 +67,13 @@ PRECEDENCE = {
 
 def parse_document(text: str | bytes, file: str = "graph.nnef") -> Document:
     """The whole of a graph.nnef. Raises ModelSyntaxError with file, line and column."""
-    document: Document = _parse("document", text, file)
+    document: Document = _parse("document", decoded(text, file), SourcePosition(file, 1, 1))[0]
     return document
 
 
 def parse_fragments(text: str, file: str = "<built-in>") -> tuple[Fragment, ...]:
     """Fragment definitions alone, with bodies or ';', any number of them. Raises ModelSyntaxError."""
-    fragments: tuple[Fragment, ...] = _parse("fragments", text, file)
+    fragments: tuple[Fragment, ...] = _parse("fragments", decoded(text, file), SourcePosition(file, 1, 1))[0]
     return fragments
 
 
@@ -86,27 +87,39 @@ def parse_fragment(text: str, file: str = "<built-in>") -> Fragment:
 
 def parse_quant_entries(text: str | bytes, file: str = "graph.quant") -> tuple[QuantEntry, ...]:
     """The entries of a graph.quant, in order. Raises ModelSyntaxError."""
-    entries: tuple[QuantEntry, ...] = _parse("quantisation", text, file)
+    entries: tuple[QuantEntry, ...] = _parse("quantisation", decoded(text, file), SourcePosition(file, 1, 1))[0]
     return entries
+
+
+def parse_piece(kind: str, text: str, origin: SourcePosition) -> tuple[Any, tuple[Departure, ...]]:
+    """One piece of a text, a rule of the grammar that PIECES names, which begins at `origin`; and its departures.
+
+    Raises ModelSyntaxError.
+    """
+    return _parse(kind, text, origin)
 
 
 # Driving lark ----------------------------------------------------------------------------------------------
 _LOCK = threading.Lock()  # lark calls one Builder, made with the tables, for every parse
 
 
-def _parse(start: str, text: str | bytes, file: str) -> Any:
-    text = _decoded(text, file)
+TEXTS = ("document", "fragments", "quantisation")
+PIECES = ("version", "extensions", "fragment", "graph", "assignment", "quant_entry")
+"""Rules of the grammar with which a text begins."""
+
+
+def _parse(start: str, text: str, origin: SourcePosition) -> tuple[Any, tuple[Departure, ...]]:
     with _LOCK, _collector_paused():
-        lark, builder = _machine()
-        builder.begin(file, text)
+        lark, builder = _machine(TEXTS if start in TEXTS else PIECES)
+        builder.begin(origin)
         try:
             result = lark.parse(text, start)
             builder.check_integers()
-            return result
+            return result, tuple(builder.departures)
         except UnexpectedInput as error:
-            raise _readable(error, text, file) from None
+            raise _readable(error, text, origin) from None
         finally:
-            builder.begin("", "")
+            builder.begin(NOWHERE)
 
 
 @contextmanager
@@ -122,16 +135,15 @@ def _collector_paused() -> Iterator[None]:
 
 
 @cache
-def _machine() -> tuple[Lark, Builder]:
+def _machine(starts: tuple[str, ...]) -> tuple[Lark, Builder]:
     """The parse tables: built on first use, about 50 ms."""
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
     builder = Builder()
-    starts = ["document", "fragments", "quantisation"]
-    return Lark(grammar, parser="lalr", lexer="basic", start=starts, transformer=builder), builder
+    return Lark(grammar, parser="lalr", lexer="basic", start=list(starts), transformer=builder), builder
 
 
-def _decoded(text: str | bytes, file: str) -> str:
-    """Text without byte order mark; UTF-8 is let through for comments and strings."""
+def decoded(text: str | bytes, file: str) -> str:
+    """Text without byte order mark; UTF-8 is let through for comments and strings. Raises ModelSyntaxError."""
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     try:
@@ -139,7 +151,8 @@ def _decoded(text: str | bytes, file: str) -> str:
     except UnicodeDecodeError as error:
         before = bytes(text[: error.start]).decode("utf-8", "replace")
         found = f"byte 0x{text[error.start]:02x} is not UTF-8 text"
-        raise ModelSyntaxError(found, where=_place(before, len(before), file)) from None
+        where = place_of(before, len(before), SourcePosition(file, 1, 1))
+        raise ModelSyntaxError(found, where=where) from None
 
 
 N = TypeVar("N")
@@ -151,11 +164,11 @@ class Builder(Transformer[Token, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begin("", "")
+        self.begin(NOWHERE)
 
-    def begin(self, file: str, text: str) -> None:
+    def begin(self, origin: SourcePosition) -> None:
         """Forget the last text and start on another."""
-        self.file, self.text = file, text
+        self.origin = origin
         self.brackets = 0
         self.depths: dict[int, int] = {}
         self.too_large: dict[int, Literal] = {}
@@ -165,7 +178,7 @@ class Builder(Transformer[Token, Any]):
         self.departures.append(Departure(rule, message, position))
 
     def at(self, token: Token) -> SourcePosition:
-        return SourcePosition(self.file, token.line or 0, token.column or 0)
+        return within(self.origin, token.line or 0, token.column or 0)
 
     def check_integers(self) -> None:
         """2^63 is legal directly behind a minus sign only."""
@@ -199,12 +212,16 @@ class Builder(Transformer[Token, Any]):
 
     # Documents
     def document(self, children: list[Any]) -> Document:
-        version, number, extensions, fragments, graph = children
+        version, extensions, fragments, graph = children
+        return Document(version, extensions, fragments, graph, tuple(self.departures))
+
+    def version(self, children: list[Any]) -> str:
+        version, number = children
         if not re.fullmatch(r"1(\.[0-9]+)?", number):
             raise ModelSyntaxError(f"NNEF version {_shown(number)} is not 1.x", where=self.at(version))
         if "." not in number:
             self.depart("version-numbers", f"version {number} has no minor number", self.at(version))
-        return Document(str(number), extensions, fragments, graph, tuple(self.departures))
+        return str(number)
 
     def extensions(self, tokens: list[Token]) -> tuple[Extension, ...]:
         return tuple(self._extension(token) for token in tokens)
@@ -423,17 +440,17 @@ WORDS = {
 """Names of terminals that are not plain keywords, for people."""
 
 
-def _readable(error: UnexpectedInput, text: str, file: str) -> ModelSyntaxError:
+def _readable(error: UnexpectedInput, text: str, origin: SourcePosition) -> ModelSyntaxError:
     """What was found and what was expected instead, in plain words."""
     if isinstance(error, UnexpectedCharacters):
-        place = SourcePosition(file, error.line, error.column)
+        place = within(origin, error.line, error.column)
         return ModelSyntaxError(_strange(text, error.pos_in_stream or 0), where=place)
     assert isinstance(error, UnexpectedToken)
     accepted = _expected(error.accepts or error.expected)
     if error.token.type == "$END":
-        place = _place(text, len(text), file)
+        place = place_of(text, len(text), origin)
         return ModelSyntaxError(f"the text ends too early, expected {accepted}", where=place)
-    place = SourcePosition(file, error.line, error.column)
+    place = within(origin, error.line, error.column)
     keyword = "keyword " if error.token.type != "IDENTIFIER" and error.token.isidentifier() else ""
     return ModelSyntaxError(f"found {keyword}{_shown(error.token)}, expected {accepted}", where=place)
 
@@ -464,6 +481,14 @@ def _shown(text: str) -> str:
     return ascii(str(text) if len(text) <= 40 else f"{text[:37]}...")
 
 
-def _place(text: str, offset: int, file: str) -> SourcePosition:
+def within(origin: SourcePosition, line: int, column: int) -> SourcePosition:
+    """A place in a piece of text as one in the text; origin: where the piece begins."""
+    if line == 1:
+        column += origin.column - 1
+    return SourcePosition(origin.file, line + origin.line - 1, column)
+
+
+def place_of(text: str, offset: int, origin: SourcePosition) -> SourcePosition:
+    """Where that character of a piece of text is."""
     line_start = text.rfind("\n", 0, offset) + 1
-    return SourcePosition(file, text.count("\n", 0, offset) + 1, offset - line_start + 1)
+    return within(origin, text.count("\n", 0, offset) + 1, offset - line_start + 1)

@@ -6,6 +6,9 @@ from nnef_cl.errors import ModelSyntaxError
 from nnef_cl.format.parser import parse_quant_entries
 from nnef_cl.format.syntax import QuantEntry
 
+QUANTISATION = "quantisation"
+"""The rule that an entry breaks, as the importer calls it."""
+
 
 def parse_quant(text: str | bytes, file: str = "graph.quant") -> tuple[QuantEntry, ...]:
     """Entries `"tensor": operation(name = constant, ...);` in order; array constants may be nested.
@@ -18,7 +21,7 @@ def parse_quant(text: str | bytes, file: str = "graph.quant") -> tuple[QuantEntr
         first = seen.setdefault(entry.tensor, entry)
         if first is not entry:
             message = f"tensor '{entry.tensor}' already has an entry in line {first.position.line}"
-            raise ModelSyntaxError(message, where=entry.position)
+            raise ModelSyntaxError(message, where=entry.position, rule=QUANTISATION)
         _check_arguments(entry)
     return entries
 
@@ -29,5 +32,6 @@ def _check_arguments(entry: QuantEntry) -> None:
     for argument in entry.arguments:
         if argument.name in names:
             message = f"argument '{argument.name}' is given twice"
-            raise ModelSyntaxError(message, where=argument.position, op=entry.operation, tensor=entry.tensor)
+            op, tensor = entry.operation, entry.tensor
+            raise ModelSyntaxError(message, where=argument.position, op=op, tensor=tensor, rule=QUANTISATION)
         names.add(argument.name)

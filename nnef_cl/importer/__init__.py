@@ -143,17 +143,20 @@ class Importer:
         """The statements of the graph, in order."""
         for statement in self.document.graph.body:
             self.expander.assign(statement, self.scope)
+            if self.budget.left < 0 or self.report.full:
+                break
 
     def check_interface(self) -> None:
         """Every parameter is an input, every result a tensor."""
         graph, values = self.document.graph, self.scope.values
         for parameter in graph.parameters:
             with self.report.guard(parameter.position, IDENTIFIERS):
-                if parameter.name not in self.introducer.externals and values.get(parameter.name) is not UNKNOWN:
+                known = parameter.name in self.introducer.externals or parameter.name in self.expander.lost
+                if not known and values.get(parameter.name) is not UNKNOWN:
                     raise RuleError(f"graph parameter '{clip(parameter.name)}' is defined by no external")
         for result in graph.results:
             with self.report.guard(result.position, IDENTIFIERS):
-                if result.name not in values:
+                if result.name not in values and result.name not in self.expander.lost:
                     message = f"graph result '{clip(result.name)}' is never assigned"
                     raise RuleError(message + suggestion(result.name, values))
 

@@ -133,21 +133,22 @@ class Expander:
         self.stack: list[tuple[Request, Steps]] = []
         self.here: Request | None = None
         self.argument: tuple[Expression, str, Fragment] | None = None
-        report.place = self._place
 
     # The loop ----------------------------------------------------------------------------------------------
     def assign(self, statement: Assignment, scope: Scope) -> None:
         """One statement of the graph. Raises ModelError."""
-        names: Names = "?"
+        names: Names | None = None
         with self._left_side(statement, scope):
             names = self.wanted(statement.target, scope)
-        value = self.evaluate(statement.value, scope, names)
-        with self._left_side(statement, scope):
-            self.bind_target(statement.target, value, scope)
+        value = self.evaluate(statement.value, scope, "?" if names is None else names)
+        if names is not None:
+            with self._left_side(statement, scope):
+                self.bind_target(statement.target, value, scope)
 
     def evaluate(self, expression: Expression, scope: Scope, names: Names) -> Value:
         """The value of an expression. Raises ModelError with the place of the part that is wrong."""
         stack = self.stack = []
+        self.report.place = self._place
         request: Request | None = (expression, scope, names, False)
         value: Value | None = None
         while request or stack:
@@ -494,12 +495,13 @@ class Expander:
             return self._primitive(callee, values, generic, node.position, scope, names)
         inner = self._entered(callee, values, generic, node, scope, names)
         for statement in callee.body:
-            wanted: Names = "?"
+            wanted: Names | None = None
             with self._left_side(statement, inner):
                 wanted = self.wanted(statement.target, inner)
-            value = yield statement.value, inner, wanted, False
-            with self._left_side(statement, inner):
-                self.bind_target(statement.target, value, inner)
+            value = yield statement.value, inner, "?" if wanted is None else wanted, False
+            if wanted is not None:
+                with self._left_side(statement, inner):
+                    self.bind_target(statement.target, value, inner)
         results = [self._result(result.name, result.type, inner, callee) for result in declaration.results]
         return results[0] if len(results) == 1 else tuple(results)
 

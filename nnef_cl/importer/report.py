@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from nnef_cl.errors import ModelError, RuleError, located
 from nnef_cl.format.syntax import SourcePosition
-from nnef_cl.importer.dialect import Dialect, Rule, Verdict
+from nnef_cl.importer.dialect import UNSUPPORTED, Dialect, Rule, Verdict
 
 
 class LocatedError(RuleError):
@@ -34,6 +34,9 @@ class Finding:
         return f"{located(self.message, self.where, self.op, self.tensor)} [{self.rule}]"
 
 
+MAX_FINDINGS = 1000
+"""Findings after which validation ends."""
+
 Place = tuple[SourcePosition | None, str, str]
 """Position, operation, tensor."""
 
@@ -47,15 +50,15 @@ class Report:
     def __init__(self, dialect: Dialect, *, collecting: bool = False) -> None:
         self.dialect, self.collecting = dialect, collecting
         self.place: Callable[[], Place] = lambda: (None, "", "")
-        self.errors: list[Finding] = []
+        self.findings: list[Finding] = []
         self._warnings: dict[tuple[str, str], Finding] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+        self._places: dict[tuple[str, str], set[str]] = {}
         self._seen: set[tuple[str, str]] = set()
 
     @property
     def warnings(self) -> list[Finding]:
         """One for each rule and subject, at its first place; the others are counted."""
-        return [self._counted(finding, self._counts[key]) for key, finding in self._warnings.items()]
+        return [self._counted(finding, len(self._places[key])) for key, finding in self._warnings.items()]
 
     @staticmethod
     def _counted(finding: Finding, count: int) -> Finding:
@@ -63,6 +66,11 @@ class Report:
             return finding
         more = f"{count - 1} more place{'s' if count > 2 else ''}"
         return replace(finding, message=f"{finding.message} (and {more})")
+
+    @property
+    def full(self) -> bool:
+        """Whether there are so many findings that more would help nobody."""
+        return len(self.findings) >= MAX_FINDINGS
 
     def accepts(self, rule: Rule) -> bool:
         return self.dialect.accepts(rule)
@@ -78,19 +86,23 @@ class Report:
         if verdict is Verdict.ACCEPTED:
             return
         key = (rule.name, subject)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        place, op, tensor = self.place()
+        self._places.setdefault(key, set()).add(str(position or place))
         if key not in self._warnings:
-            place, op, tensor = self.place()
             self._warnings[key] = Finding("warning", rule.name, message, position or place, op, tensor)
 
     def fail(self, error: ModelError) -> None:
-        """Raises the error, or keeps it: one for each place, because a second one there follows from the first."""
+        """Raises the error, or keeps it: one for each place, because a second one there follows from the first.
+
+        What is valid, but cannot be run, is a warning.
+        """
         if not self.collecting:
             raise error from None
         key = (str(error.where), "" if isinstance(error.where, SourcePosition) else error.message)
         if key not in self._seen:
             self._seen.add(key)
-            self.errors.append(Finding("error", error.rule, error.message, error.where, error.op, error.tensor))
+            severity = "warning" if error.rule == UNSUPPORTED.name else "error"
+            self.findings.append(Finding(severity, error.rule, error.message, error.where, error.op, error.tensor))
 
     @contextmanager
     def guard(self, position: SourcePosition, rule: Rule, op: str = "", tensor: str = "") -> Iterator[None]:
