@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -17,11 +18,12 @@ from nnef_cl.ir.tensor import TensorSpec
 class Kernel:
     """Base of the records in codegen/kernels. Equal records are one kernel function, built once.
 
-    stem: of the template. Subclasses say their global and local sizes; every size is known when the
-    record is made, and the only run-time arguments are buffers.
+    stem: of the template. folder: where it is; None: with the other templates, in kernels_cl. Subclasses say their
+    global and local sizes; every size is known when the record is made, and the only run-time arguments are buffers.
     """
 
     stem: ClassVar[str]
+    folder: ClassVar[Path | None] = None
 
     @cached_property
     def name(self) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from mako.exceptions import RichTraceback
+from mako.exceptions import RichTraceback, TopLevelLookupException
 from mako.lookup import TemplateLookup
 from nnef_cl.codegen.kernel import Kernel
+
+from nnef_cl.errors import ExtensionError
 
 PRELUDE = """\
 // Shared definitions: selection for scalars, lane numbers for vectors.
@@ -22,7 +25,7 @@ PRELUDE = """\
 
 
 class RenderError(Exception):
-    """A template failed: our own fault, with the template's file and line."""
+    """A template of nnef-cl failed: our own fault, with the template's file and line."""
 
 
 def c_text(value: Any) -> str:
@@ -34,11 +37,11 @@ def c_text(value: Any) -> str:
     raise TypeError(f"{value!r} has no fixed C spelling; pass it through codegen.ctypes.literal()")
 
 
-@cache
-def _lookup() -> TemplateLookup:
-    folder = resources.files("nnef_cl.kernels_cl")
+def _lookup(folder: Path | None) -> TemplateLookup:
+    """Templates of a folder, which may use those of nnef-cl."""
+    own = str(resources.files("nnef_cl.kernels_cl"))
     return TemplateLookup(
-        directories=[str(folder)], strict_undefined=True, default_filters=["c_text"],
+        directories=[own] if folder is None else [str(folder), own], strict_undefined=True, default_filters=["c_text"],
         imports=[
             "import math", "from nnef_cl.codegen.ctypes import index_literal, index_type",
             "from nnef_cl.codegen.render import c_text",
@@ -46,16 +49,32 @@ def _lookup() -> TemplateLookup:
     )  # fmt: skip
 
 
+@cache
+def _own_lookup() -> TemplateLookup:
+    """Compiled templates are kept; those of others, which may be edited meanwhile, are not."""
+    return _lookup(None)
+
+
 def render_kernel(kernel: Kernel) -> str:
     """One kernel function with its header."""
-    template = _lookup().get_template(f"{kernel.stem}.cl.mako")
+    file = f"{kernel.stem}.cl.mako"
     try:
-        text = template.render(p=kernel)
+        lookup = _own_lookup() if kernel.folder is None else _lookup(kernel.folder)
+        text = lookup.get_template(file).render(p=kernel)
     except Exception as error:
-        trace = RichTraceback()
-        raise RenderError(f"{kernel.stem}.cl.mako:{trace.lineno}: {type(error).__name__}: {error}") from error
-    source = f"kernels_cl/{kernel.stem}.cl.mako by `nnef-cl dump MODEL --kernels DIR`"
+        if kernel.folder is not None:
+            raise _users_fault(kernel.folder / file, error) from error
+        raise RenderError(f"{file}:{RichTraceback().lineno}: {type(error).__name__}: {error}") from error
+    source = f"{kernel.folder or 'kernels_cl'}/{file} by `nnef-cl dump MODEL --kernels DIR`"
     return f"// {kernel.stem}: {kernel.title}\n// made from {source}\n{text.strip()}\n"
+
+
+def _users_fault(path: Path, error: Exception) -> ExtensionError:
+    """What a template outside of nnef-cl failed of, with its line."""
+    if isinstance(error, TopLevelLookupException):
+        return ExtensionError(f"{path}: there is no such template")
+    place = f"{path}:{RichTraceback().lineno}"
+    return ExtensionError(f"{place}: the template failed: {type(error).__name__}: {error}")
 
 
 def render_program(kernels: Iterable[Kernel]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nnef_cl.errors import (
     DeviceError,
     Error,
+    ExtensionError,
     FileFormatError,
     InputError,
     ModelError,
@@ -17,19 +18,32 @@ from nnef_cl.errors import (
 )
 
 if TYPE_CHECKING:
+    from nnef_cl.format.tensor_file import ItemReader
+    from nnef_cl.ops import STANDARD
+    from nnef_cl.ops.custom import op
+    from nnef_cl.ops.custom import user_table as table
     from nnef_cl.session import Session, load
 
 __version__ = "0.1.0"
 
-_LAZY = {"load": "nnef_cl.session", "Session": "nnef_cl.session"}
+_LAZY = {
+    "load": ("nnef_cl.session", "load"),
+    "Session": ("nnef_cl.session", "Session"),
+    "ItemReader": ("nnef_cl.format.tensor_file", "ItemReader"),
+    "STANDARD": ("nnef_cl.ops", "STANDARD"),
+    "op": ("nnef_cl.ops.custom", "op"),
+    "table": ("nnef_cl.ops.custom", "user_table"),
+}
+"""Public name -> module and name in it."""
 
 __all__ = [
-    "DeviceError", "Error", "FileFormatError", "InputError", "ModelError", "ModelSyntaxError", "OutOfMemoryError",
-    "Session", "UnsupportedError", "__version__", "load",
+    "STANDARD", "DeviceError", "Error", "ExtensionError", "FileFormatError", "InputError", "ItemReader", "ModelError",
+    "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError", "__version__", "load", "op", "table",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        module, own = _LAZY[name]
+        return getattr(import_module(module), own)
     raise AttributeError(f"module 'nnef_cl' has no attribute '{name}'")

@@ -64,6 +64,10 @@ class InputError(Error):
     """What the caller passed to ``load`` or ``run`` does not fit the model; indices outside among it."""
 
 
+class ExtensionError(Error):
+    """An operation, a kernel template or a reader of item types that the user gave is wrong."""
+
+
 class UsageError(Error):
     """The command line or an argument makes no sense, whatever the model."""
 

@@ -21,7 +21,7 @@ from nnef_cl import passes
 from nnef_cl.device.environment import request_threads
 from nnef_cl.device.manager import Device, open_device
 from nnef_cl.device.rules import Rules
-from nnef_cl.errors import DeviceError, Error, InputError
+from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
 from nnef_cl.executor import Executable, Progress
 from nnef_cl.format.container import GRAPH, open_container, tensor_name
 from nnef_cl.format.model_writer import write_model
@@ -42,7 +42,7 @@ LOGGER = logging.getLogger("nnef_cl.model")
 def load(
     path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
-    progress: Progress | None = None, dialect: str = AUTO,
+    progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -50,18 +50,21 @@ def load(
     'auto'. shapes: other extents for the inputs. keep: intermediate tensors that `run` returns too, or 'all'.
     profile: count device time. threads: of a CPU device; can be set only before the first use of OpenCL in a process.
     rules: instead of devices.yaml. progress: called with (stage, done, total). dialect: how the file is read,
-    'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. Raises Error.
+    'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. ops: what operations mean,
+    STANDARD | table(MINE) with operations of your own (docs/extending.md). Raises Error.
     """
+    if not isinstance(ops, Table):
+        raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
     request_threads(threads)
     timings: dict[str, float] = {}
     started = time.perf_counter()
     source = Source.of(Path(path))
-    graph = import_model(source.path, shapes=_shapes(shapes), dialect=dialect)
+    graph = import_model(source.path, shapes=_shapes(shapes), dialect=dialect, table=ops)
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
     opened = open_device(device, rules=rules, profiling=profile)
-    return Session(graph, opened, STANDARD | INTERNAL, keep=keep, timings=timings, progress=progress, source=source)
+    return Session(graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Session:
         timings: dict[str, float] | None = None, progress: Progress | None = None, choose: Choose = first,
         source: Source | None = None,
     ) -> None:  # fmt: skip
-        self.source_graph = graph
+        self.source_graph, self.ops = graph, ops
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
         self.outputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.outputs}
         self.timings = dict(timings or {})

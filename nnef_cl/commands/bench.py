@@ -35,6 +35,7 @@ def bench(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
@@ -43,14 +44,16 @@ def bench(
     """Measure a model on random input."""
     if json_file not in (None, "-") and not Path(str(json_file)).absolute().parent.is_dir():
         raise UsageError(f"--json {json_file}: the folder does not exist")
-    shapes = common.resolve_shapes(model, shape, batch, dialect)
+    table = common.operations(ops)
+    shapes = common.resolve_shapes(model, shape, batch, dialect, table)
+    options: dict[str, Any] = {"device": device, "shapes": shapes, "dialect": dialect, "ops": table}
     from nnef_cl.bench import measure
     from nnef_cl.preprocess import random_inputs
 
     described: dict[str, Any] = {}
 
     def open_session(profile: bool) -> Session:
-        session = common.open_session(model, device=device, shapes=shapes, profile=profile, dialect=dialect)
+        session = common.open_session(model, profile=profile, **options)
         if not profile:
             common.warn(session.source_graph)
             described.update(_facts(model, session))
@@ -78,14 +81,13 @@ def _options(iterations: int, seconds: float, warmup: int, seed: int) -> dict[st
 def _facts(model: Path, session: Session) -> dict[str, Any]:
     """Everything about model, device and software that a number means nothing without."""
     from nnef_cl.bench import count_flops
-    from nnef_cl.ops import INTERNAL, STANDARD
 
     graph = session.source_graph
     return {
         "schema": SCHEMA,
         "model": {
             "path": str(model), "name": graph.name, "operations": len(graph.nodes),
-            "parameters": graph.parameter_count, "flops": count_flops(graph, STANDARD | INTERNAL),
+            "parameters": graph.parameter_count, "flops": count_flops(graph, session.ops),
             "inputs": common.tensor_facts(session.inputs), "outputs": common.tensor_facts(session.outputs),
         },
         "device": dataclasses.asdict(session.device) | {"reason": session.reason},

@@ -16,6 +16,7 @@ from nnef_cl.errors import UsageError
 
 if TYPE_CHECKING:
     from nnef_cl.device.cache import Cache, Entry
+    from nnef_cl.ops.base import Table as Operations
 
 
 class Action(str, Enum):
@@ -39,6 +40,7 @@ def cache(
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
 ) -> None:
     """List, explain, prune or clear what is kept between runs: compiled programs, verdicts about devices."""
     from nnef_cl.device.cache import default_cache
@@ -51,7 +53,8 @@ def cache(
     if kept.folder is None:
         typer.echo("the cache is off")
     elif model is not None:
-        _explain(model, device, common.resolve_shapes(model, shape, batch, dialect), dialect)
+        table = common.operations(ops)
+        _explain(model, device, common.resolve_shapes(model, shape, batch, dialect, table), dialect, table)
     elif action is Action.list:
         _list(kept)
     else:
@@ -83,16 +86,18 @@ def _ago(used: float) -> str:
     return "just now"
 
 
-def _explain(model: Path, selector: str | None, shapes: common.Shapes | None, dialect: str) -> None:
+def _explain(
+    model: Path, selector: str | None, shapes: common.Shapes | None, dialect: str, given: Operations
+) -> None:
     from nnef_cl import passes
     from nnef_cl.device import open_device
     from nnef_cl.executor import jobs_of
     from nnef_cl.importer import import_model
-    from nnef_cl.ops import INTERNAL, STANDARD
+    from nnef_cl.ops import INTERNAL
     from nnef_cl.plan.build import build_plan
 
-    opened, ops = open_device(selector), STANDARD | INTERNAL
-    graph = import_model(model, shapes=shapes, dialect=dialect)
+    opened, ops = open_device(selector), given | INTERNAL
+    graph = import_model(model, shapes=shapes, dialect=dialect, table=given)
     plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target)
     jobs = jobs_of(plan)
     typer.echo(f"{len(jobs)} programs of {plan.name} for {opened.name}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nnef_cl.ir.graph import Graph
+    from nnef_cl.ops.base import Table as Operations
     from nnef_cl.session import Session
 
 FAILED, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -89,6 +90,13 @@ DialectOption = Annotated[
     typer.Option(
         "--dialect", metavar="NAME",
         help="How the file is read: auto, strict or lenient; see `nnef-cl validate --explain`.",
+    ),
+]  # fmt: skip
+OpsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ops", metavar="FILE.py", show_default=False,
+        help="Python file with operations of your own (OPS) and readers of item types (ITEMS); it is run.",
     ),
 ]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
@@ -169,14 +177,27 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, shape
 
 
-def resolve_shapes(model: Path, texts: list[str] | None, batch: int | None, dialect: str = DIALECT) -> Shapes | None:
+def operations(file: Path | None) -> Operations:
+    """The standard's operations, and those of --ops."""
+    from nnef_cl.ops import STANDARD
+
+    if file is None:
+        return STANDARD
+    from nnef_cl.ops.custom import operations_of
+
+    return STANDARD | operations_of(file)
+
+
+def resolve_shapes(
+    model: Path, texts: list[str] | None, batch: int | None, dialect: str = DIALECT, ops: Operations | None = None
+) -> Shapes | None:
     """--shape and --batch together as input name -> shape; None where neither is given."""
     wanted = [parse_shape(text) for text in texts or []]
     if not wanted and batch is None:
         return None
     from nnef_cl.importer import import_model
 
-    graph = import_model(model, dialect=dialect)
+    graph = import_model(model, dialect=dialect, table=operations(None) if ops is None else ops)
     return merge_shapes({name: graph.tensors[name].shape for name in graph.inputs}, wanted, batch)
 
 

@@ -35,6 +35,7 @@ def dump(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -46,21 +47,22 @@ def dump(
 ) -> None:  # fmt: skip
     """Show how a model is understood, planned and spelled in OpenCL C."""
     check_pass(after)
-    shapes = common.resolve_shapes(model, shape, batch, dialect)
+    given = common.operations(ops)
+    shapes = common.resolve_shapes(model, shape, batch, dialect, given)
     from nnef_cl import passes
     from nnef_cl.importer import import_model
-    from nnef_cl.ops import INTERNAL, STANDARD
+    from nnef_cl.ops import INTERNAL
     from nnef_cl.plan.build import build_plan
 
-    ops, target = STANDARD | INTERNAL, _target(device)
-    imported = import_model(model, shapes=shapes, dialect=dialect)
+    table, target = given | INTERNAL, _target(device)
+    imported = import_model(model, shapes=shapes, dialect=dialect, table=given)
     common.warn(imported)
     plan: Plan | None = None
     if show_plan or kernels is not None:
-        plan = build_plan(passes.run(imported, ops, target), ops, target)
+        plan = build_plan(passes.run(imported, table, target), table, target)
     shown = None
     if after is not None or plan is None:
-        shown = imported if after in (None, IMPORT) else passes.run(imported, ops, target, until=after)
+        shown = imported if after in (None, IMPORT) else passes.run(imported, table, target, until=after)
     if as_json:
         typer.echo(json.dumps(_report(shown, after or IMPORT, plan), indent=2))
     else:

@@ -13,6 +13,7 @@ from nnef_cl.commands import common
 
 if TYPE_CHECKING:
     from nnef_cl.ir.graph import Graph
+    from nnef_cl.ops.base import Table
 
 SCHEMA = 1
 
@@ -23,13 +24,15 @@ def info(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
 ) -> None:
     """Show operations, parameters, arithmetic, memory, inputs and outputs."""
-    shapes = common.resolve_shapes(model, shape, batch, dialect)
+    table = common.operations(ops)
+    shapes = common.resolve_shapes(model, shape, batch, dialect, table)
     from nnef_cl.importer import import_model
 
-    graph = import_model(model, shapes=shapes, dialect=dialect)
-    report = describe(graph)
+    graph = import_model(model, shapes=shapes, dialect=dialect, table=table)
+    report = describe(graph, table)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -37,11 +40,9 @@ def info(
     common.warn(graph)
 
 
-def describe(graph: Graph) -> dict[str, Any]:
+def describe(graph: Graph, ops: Table) -> dict[str, Any]:
     """Facts about an imported graph, as printed and as JSON."""
     from nnef_cl.bench import count_flops
-    from nnef_cl.ops import INTERNAL, STANDARD
-
     return {
         "schema": SCHEMA,
         "name": graph.name,
@@ -50,7 +51,7 @@ def describe(graph: Graph) -> dict[str, Any]:
         "state": _state(graph),
         "operations": dict(Counter(node.op for node in graph.nodes).most_common()),
         "parameters": graph.parameter_count,
-        "flops": count_flops(graph, STANDARD | INTERNAL),
+        "flops": count_flops(graph, ops),
         "weight_bytes": sum(graph.tensors[name].bytes for name in (*graph.constants, *graph.variables)),
         "activation_bytes": activation_bytes(graph),
         "warnings": list(graph.warnings),

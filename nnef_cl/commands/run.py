@@ -72,6 +72,7 @@ def run(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
@@ -95,8 +96,10 @@ def run(
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"-o {output}: expected a folder, this is a file")
     keep: Any = "all" if dump and "all" in dump else tuple(dump or ())
-    shapes = common.resolve_shapes(model, shape, batch, dialect)
-    with common.open_session(model, device=device, shapes=shapes, keep=keep, dialect=dialect) as session:
+    table = common.operations(ops)
+    shapes = common.resolve_shapes(model, shape, batch, dialect, table)
+    loading: dict[str, Any] = {"device": device, "shapes": shapes, "keep": keep, "dialect": dialect, "ops": table}
+    with common.open_session(model, **loading) as session:
         common.warn(session.source_graph)
         arrays = _arrays(session, given, options, seed)
         for _ in range(cycles):

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from nnef_cl.errors import Error, FileFormatError, InputError, UnsupportedError
+from nnef_cl.errors import Error, ExtensionError, FileFormatError, InputError, UnsupportedError
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 Shape = tuple[int, ...]
@@ -51,9 +52,12 @@ _OLD_CODES = {
     0x101: ItemType.LOGICAL,
 }
 _KINDS = {ItemType.UNSIGNED: "integer", ItemType.SIGNED: "integer", ItemType.LOGICAL: "logical"}
+_VENDORS_ITEMS = {"scalar": ItemType.FLOAT, "integer": ItemType.SIGNED, "logical": ItemType.LOGICAL}
+_STORED = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 _SIGNED = (ItemType.SIGNED, ItemType.QUANTISED_SIGNED)
 _WIDTHS = {ItemType.FLOAT: (16, 32, 64), ItemType.LOGICAL: (1, 8)}
 _ANY_WIDTH = tuple(range(1, 65))
+NO_READERS: Mapping[tuple[int, int], ItemReader] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,28 @@ class TensorHeader:
         return _KINDS.get(self.item, "scalar")
 
 
+@dataclass(frozen=True)
+class ItemReader:
+    """Reads one item type of a vendor. vendor, code: as in the header (a vendor is not 0). kind: NNEF element type,
+    'scalar', 'integer' or 'logical'. read(payload, header): the items, `header.volume` of them, in numpy; the header
+    has the file's shape, bits and parameters. Whatever it raises is reported as a fault of the file.
+    """
+
+    vendor: int
+    code: int
+    kind: str
+    read: Callable[[memoryview, TensorHeader], np.ndarray]
+
+    def __post_init__(self) -> None:
+        if self.kind not in _VENDORS_ITEMS or not 0 < self.vendor < 1 << 16 or not 0 <= self.code < 1 << 16:
+            kinds = ", ".join(_VENDORS_ITEMS)
+            raise ExtensionError(f"an item type has a vendor from 1, a code and a kind ({kinds}), got {self}")
+
+
+Readers = Mapping[tuple[int, int], ItemReader]
+"""By vendor and code."""
+
+
 @dataclass(frozen=True, eq=False)
 class TensorFile:
     """array, of header.shape and read-only: float32, int64 or bool; of quantised items the raw codes as int64."""
@@ -93,8 +119,9 @@ class TensorFile:
 
 
 # Reading ---------------------------------------------------------------------------------------------------
-def read_tensor_file(source: str | Path | Buffer, name: str = "") -> TensorFile:
-    """A tensor from a path, which is memory-mapped, or from bytes. name: for errors, the path by default.
+def read_tensor_file(source: str | Path | Buffer, name: str = "", readers: Readers = NO_READERS) -> TensorFile:
+    """A tensor from a path, which is memory-mapped, or from bytes. name: for errors, the path by default. readers: of
+    vendors' item types.
 
     float32 and 64-bit signed items are views of the source. 64-bit floats beyond float32 become infinite.
     Raises FileFormatError, or UnsupportedError for item types of vendors.
@@ -102,10 +129,13 @@ def read_tensor_file(source: str | Path | Buffer, name: str = "") -> TensorFile:
     if isinstance(source, (str, Path)):
         name = name or str(source)
         source = map_file(Path(source), name)
-    header = read_header(source, name)
+    header = read_header(source, name, readers=readers)
     payload = memoryview(source)[HEADER_BYTES : HEADER_BYTES + header.data_length]
     try:
-        array = _decoded(header, payload, name)
+        if header.vendor:
+            array = _vendors(readers[header.vendor, header.code], header, payload, name)
+        else:
+            array = _decoded(header, payload, name)
     except MemoryError:
         raise FileFormatError(f"not enough memory for {header.volume} items", where=name) from None
     array = array.reshape(header.shape)
@@ -113,7 +143,9 @@ def read_tensor_file(source: str | Path | Buffer, name: str = "") -> TensorFile:
     return TensorFile(header, array)
 
 
-def read_header(buffer: Buffer, name: str = "", available: int | None = None) -> TensorHeader:
+def read_header(
+    buffer: Buffer, name: str = "", available: int | None = None, readers: Readers = NO_READERS
+) -> TensorHeader:
     """The header, checked against itself and against the bytes there. available: size of the whole file, by
     default the buffer's. Allocates nothing. Raises FileFormatError or UnsupportedError."""
     available = len(buffer) if available is None else available
@@ -127,13 +159,15 @@ def read_header(buffer: Buffer, name: str = "", available: int | None = None) ->
         raise FileFormatError(f"expected format version 1.x, got {major}.{minor}", where=name)
     if rank > MAX_RANK:
         raise FileFormatError(f"expected rank 0 to {MAX_RANK}, got {rank}", where=name)
-    item = _item_type(code, vendor, parameters, name)
+    item = _item_type(code, vendor, parameters, name, readers)
     header = TensorHeader(tuple(extents[:rank]), item, bits, length, code, vendor, parameters)
     _check_sizes(header, available - HEADER_BYTES, name)
     return header
 
 
-def _item_type(code: int, vendor: int, parameters: bytes, name: str) -> ItemType:
+def _item_type(code: int, vendor: int, parameters: bytes, name: str, readers: Readers) -> ItemType:
+    if (vendor, code) in readers:
+        return _VENDORS_ITEMS[readers[vendor, code].kind]
     if vendor != 0:
         owner = "tract" if vendor == _TRACT else f"vendor 0x{vendor:04x}"
         raise UnsupportedError(f"item type 0x{code:04x} of {owner} is not supported", where=name)
@@ -151,6 +185,9 @@ def _check_sizes(header: TensorHeader, payload: int, name: str) -> None:
     shape = list(header.shape)
     if 0 in shape:
         raise FileFormatError(f"expected extents above 0, got shape {shape}", where=name)
+    if header.vendor:
+        _check_payload(header.data_length, payload, "", name)
+        return
     widths = _WIDTHS.get(header.item, _ANY_WIDTH)
     if header.bits not in widths:
         allowed = "1 to 64" if widths is _ANY_WIDTH else " or ".join(map(str, widths))
@@ -161,8 +198,11 @@ def _check_sizes(header: TensorHeader, payload: int, name: str) -> None:
         hint = old if abs(header.data_length - needed) == 4 else ""
         message = f"shape {shape} of {header.bits}-bit items needs {needed} bytes, header says {header.data_length}"
         raise FileFormatError(message + hint, where=name)
+    _check_payload(needed, payload, old if payload - needed == 4 else "", name)
+
+
+def _check_payload(needed: int, payload: int, hint: str, name: str) -> None:
     if payload != needed:
-        hint = old if payload - needed == 4 else ""
         what = "truncated" if payload < needed else "trailing bytes"
         raise FileFormatError(f"{what}: expected {needed} bytes of data, got {payload}{hint}", where=name)
 
@@ -187,6 +227,19 @@ def map_file(path: Path, name: str = "") -> Buffer:
 def reason(error: Exception) -> str:
     """The operating system's words, without number and path."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def _vendors(reader: ItemReader, header: TensorHeader, payload: memoryview, name: str) -> np.ndarray:
+    """What the reader makes of the payload, in the type the kind has in a graph. Raises FileFormatError."""
+    try:
+        array = np.asarray(reader.read(payload, header)).reshape(-1)
+        stored: np.ndarray = array.astype(_STORED[reader.kind], casting="same_kind")
+    except Exception as error:
+        what = f"item type 0x{header.code:04x} of vendor 0x{header.vendor:04x}"
+        raise FileFormatError(f"{what}: {type(error).__name__}: {error}", where=name) from error
+    if array.size != header.volume:
+        raise FileFormatError(f"expected {header.volume} items, its reader gives {array.size}", where=name)
+    return stored
 
 
 def _decoded(header: TensorHeader, payload: memoryview, name: str) -> np.ndarray:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nnef_cl.errors import InputError, RuleError, UnsupportedError
 from nnef_cl.format.container import GRAPH, open_container
 from nnef_cl.format.parser import parse_document
+from nnef_cl.format.printer import print_fragment
 from nnef_cl.format.quant_file import parse_quant
-from nnef_cl.format.syntax import Assignment, Document, Fragment, Identifier, Invocation, QuantEntry
-from nnef_cl.format.tensor_file import read_tensor_file
+from nnef_cl.format.syntax import Assignment, Document, Fragment, Identifier, Invocation, QuantEntry, SourcePosition
+from nnef_cl.format.tensor_file import TensorFile, read_tensor_file
 from nnef_cl.importer.arguments import check_fragment, suggestion
 from nnef_cl.importer.departures import check_text
 from nnef_cl.importer.dialect import (
@@ -31,8 +33,8 @@ from nnef_cl.importer.scope import Scope
 from nnef_cl.importer.types import UNKNOWN, Budget, Caster, clip
 from nnef_cl.ir.graph import Graph, GraphBuilder
 from nnef_cl.ir.verify import verify
-from nnef_cl.ops import STANDARD
-from nnef_cl.ops.base import Table
+from nnef_cl.ops import STANDARD, is_custom
+from nnef_cl.ops.base import Op, Table
 
 __all__ = ["AUTO", "LENIENT", "STRICT", "Dialect", "TensorSource", "import_document", "import_model"]
 
@@ -54,8 +56,12 @@ def import_model(
         document = parse_document(text, GRAPH)
         quant = container.read_text(QUANT)
         entries = parse_quant(quant, QUANT) if quant is not None else ()
+
+        def tensors(label: str, _: SourcePosition) -> TensorFile:
+            return read_tensor_file(container.open_tensor(label), f"{label}.dat", table.readers)
+
         return import_document(
-            document, table, lambda label, _: read_tensor_file(container.open_tensor(label), f"{label}.dat"),
+            document, table, tensors,
             shapes=shapes, dialect=choose_dialect(dialect, document), quant=entries,
         )  # fmt: skip
 
@@ -111,6 +117,9 @@ class Importer:
         check_text(self.document, self.report)
         for identifiers, what in ((graph.parameters, "graph parameter"), (graph.results, "graph result")):
             self._check_unique(identifiers, what)
+        for op in self.table.values():
+            if is_custom(op.name, self.table):
+                check_fragment(op.declaration, self.caster)
         for fragment in self.document.fragments:
             with self.report.guard(fragment.position, DECLARATIONS):
                 self._declare(fragment)
@@ -131,6 +140,9 @@ class Importer:
             raise RuleError(f"fragment '{clip(name)}' is defined twice")
         if name in INTRODUCERS:
             raise RuleError(f"operation '{name}' cannot be defined by a fragment")
+        if is_custom(name, self.table):
+            self.fragments[name] = self._custom(fragment, self.table[name])
+            return
         self.fragments[name] = fragment
         if name in self.table:
             message = f"fragment '{name}' has the name of a standard operation"
@@ -138,6 +150,16 @@ class Importer:
             if self.report.accepts(REDEFINITIONS):
                 message += f"; {used}"
             self.report.depart(REDEFINITIONS, message, fragment.position, subject=name)
+
+    @staticmethod
+    def _custom(fragment: Fragment, op: Op) -> Fragment:
+        """The declaration alone: the user's operation stands for the file's fragment. Raises RuleError where it is
+        declared otherwise."""
+        mine = replace(op.declaration, body=None)
+        if replace(fragment, body=None) != mine:
+            message = f"fragment '{fragment.name}' is declared otherwise than the operation given for it"
+            raise RuleError(f"{message}: expected {print_fragment(mine)}")
+        return mine
 
     def expand(self) -> None:
         """The statements of the graph, in order."""

@@ -201,7 +201,7 @@ class Introducer:
         """The array in its API type. Raises RuleError where it is not what the declaration says."""
         data = self.tensors(label, position)
         if isinstance(data, TensorFile):
-            if data.header.code != data.header.item:
+            if data.header.code != data.header.item and not data.header.vendor:
                 message = f"the data of '{clip(label)}' have item type 0x{data.header.code:x}"
                 self.report.depart(OLD_ITEM_TYPES, message, position)
             if data.header.is_quantised:

@@ -17,7 +17,7 @@ from nnef_cl.ops import (
     resize,
     state,
 )
-from nnef_cl.ops.base import table
+from nnef_cl.ops.base import Table, table
 
 STANDARD = table(
     state.OPS, pointwise.OPS, activation.OPS, conv.OPS, pool.OPS, reduce.OPS, matmul.OPS, normalize.OPS, resize.OPS,
@@ -27,3 +27,8 @@ STANDARD = table(
 
 INTERNAL = table(internal.OPS)
 """Operations that passes insert."""
+
+
+def is_custom(name: str, ops: Table) -> bool:
+    """Whether it is an operation of the user's."""
+    return name in ops and name not in STANDARD and name not in INTERNAL

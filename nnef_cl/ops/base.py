@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 from nnef_cl.codegen.expression import IDENTITY, Epilogue
 from nnef_cl.codegen.kernel import Candidate
 from nnef_cl.codegen.target import Target
-from nnef_cl.errors import RuleError
+from nnef_cl.errors import ExtensionError, RuleError
 from nnef_cl.format.parser import parse_fragment
 from nnef_cl.format.syntax import ArrayType, Fragment, Parameter, TensorType
+from nnef_cl.format.tensor_file import ItemReader
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.program import Program
 from nnef_cl.ir.tensor import Constant, TensorSpec
@@ -147,9 +148,13 @@ def op(
 
 @dataclass(frozen=True)
 class Table(Mapping[str, Op]):
-    """Operations by name. `STANDARD | table(MINE)` adds; a name twice is an error."""
+    """Operations by name. `STANDARD | table(MINE)` adds; a name twice is an error.
+
+    readers: of vendors' item types, by vendor and code.
+    """
 
     ops: Mapping[str, Op]
+    readers: Mapping[tuple[int, int], ItemReader] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Op:
         return self.ops[name]
@@ -161,15 +166,24 @@ class Table(Mapping[str, Op]):
         return len(self.ops)
 
     def __or__(self, other: Table) -> Table:
-        return table(tuple(self.values()), tuple(other.values()))
+        items = (*self.readers.values(), *other.readers.values())
+        try:
+            return table(tuple(self.values()), tuple(other.values()), items=items)
+        except RuleError as error:
+            raise ExtensionError(str(error)) from None
 
 
-def table(*families: Sequence[Op]) -> Table:
-    """One table of several families; raises RuleError where two define the same name."""
+def table(*families: Sequence[Op], items: Sequence[ItemReader] = ()) -> Table:
+    """One table of several families, and readers of vendors' item types; raises RuleError where two define the same."""
     ops: dict[str, Op] = {}
     for family in families:
         for one in family:
             if one.name in ops:
                 raise RuleError(f"operation '{one.name}' is defined twice")
             ops[one.name] = one
-    return Table(ops)
+    readers: dict[tuple[int, int], ItemReader] = {}
+    for reader in items:
+        if (reader.vendor, reader.code) in readers:
+            raise RuleError(f"item type 0x{reader.code:04x} of vendor 0x{reader.vendor:04x} is defined twice")
+        readers[reader.vendor, reader.code] = reader
+    return Table(ops, readers)
