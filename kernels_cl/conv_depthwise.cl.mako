@@ -1,41 +1,41 @@
-## Depthwise convolution (and groups of a few channels) on vectors of channels, a row of pixels per work-item.
+## Depthwise convolution (and groups of a few channels) on vectors of channels, a row or column of pixels per work-item.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 <%
-    g = p.geometry
+    g, a, b = p.geometry, p.axis, p.across
 %>\
 __kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
 void ${p.name}(${p.arguments})
 {
 ${grid.loop(p.grid)}\
-${grid.split(("n", "block", "od", "oh", "otile"), p.counts)}\
-        const int ow = min(otile * ${p.tile}, ${p.y.spec.shape[4] - p.tile});
-        const int id0 = ${p.first(0, "od")}, ih0 = ${p.first(1, "oh")}, iw0 = ${p.first(2, "ow")};
-        __global const float *w = filter + block * ${g.taps * p.per_group * p.width};
+${grid.split(p.names, p.counts)}\
+        const int o${a} = min(tile * ${p.tile}, ${p.y.spec.shape[2 + a] - p.tile});
+        const int first0 = ${p.first(0)}, first1 = ${p.first(1)}, first2 = ${p.first(2)};
+        __global const float *w = filter + ${p.filter_start};
 % for t in range(p.tile):
         ${p.type} a${t} = ${f"vload{p.width}(block, bias)" if p.width > 1 else "bias[block]"};
 % endfor
-        for (int kd = 0; kd < ${g.size[0]}; ++kd)
-        for (int kh = 0; kh < ${g.size[1]}; ++kh, w += ${g.size[2] * p.per_group * p.width}) {
-            const int id = id0 + kd * ${g.dilation[0]}, ih = ih0 + kh * ${g.dilation[1]};
+        for (int k0 = 0; k0 < ${g.size[0]}; ++k0)
+        for (int k${b} = 0; k${b} < ${g.size[b]}; ++k${b}, w += ${g.size[a] * p.per_group * p.width}) {
+            const int i0 = first0 + k0 * ${g.dilation[0]}, i${b} = first${b} + k${b} * ${g.dilation[b]};
 % if p.tested:
-            if (id < 0 || id >= ${p.x.spec.shape[2]} || ih < 0 || ih >= ${p.x.spec.shape[3]})
+            if (${p.beyond(0)} || ${p.beyond(b)})
                 continue;
 % endif
-            const int sd = ${p.source(0, "id")}, sh = ${p.source(1, "ih")};
-% for k in range(g.size[2]):
+            const int s0 = ${p.source(0)}, s${b} = ${p.source(b)};
+% for k in range(g.size[a]):
 % for lane in range(p.per_group):
             const ${p.type} w${k}_${lane} = ${p.load_filter(k, lane)};
 % endfor
 % endfor
-% for q in p.columns:
+% for q in p.places:
             {
-                const int iw = iw0 + ${q}, sw = ${p.source(2, "iw")};
+                const int i${a} = first${a} + ${q}, s${a} = ${p.source(a)};
 % if p.tested:
                 ${p.type} value = (${p.type})(0.0f);
-                if (iw >= 0 && iw < ${p.x.spec.shape[4]})
-                    value = ${p.x.load(["n", "block", "sd", "sh", "sw"])};
+                if (!(${p.beyond(a)}))
+                    value = ${p.x.load(["n", p.channel, "s0", "s1", "s2"])};
 % else:
-                const ${p.type} value = ${p.x.load(["n", "block", "sd", "sh", "sw"])};
+                const ${p.type} value = ${p.x.load(["n", p.channel, "s0", "s1", "s2"])};
 % endif
 % for lane in range(p.per_group):
 % for t, k in p.uses(q):

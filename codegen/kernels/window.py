@@ -111,7 +111,7 @@ class WindowKernel(Kernel):
         g = self.geometry
         return [
             a for a in range(self.x.spec.rank)
-            if g.size[a] != 1 or g.stride[a] != 1 or g.before[a] != 0
+            if g.size[a] != 1 or g.stride[a] != 1 or g.before[a] != 0 or self.y.spec.shape[a] > self.x.spec.shape[a]
         ]  # fmt: skip
 
     def tap(self, axis: int) -> list[str]:

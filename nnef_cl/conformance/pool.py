@@ -63,6 +63,9 @@ def spatial() -> list[Case]:
             pooled(op, (1, 3, 9, 9), [2, 2], padding=[(-1, 2), (1, -2)], border="replicate"),
             pooled(op, (1, 3, 5, 5), [1, 1], stride=[2, 2]),
             pooled(op, (1, 3, 7, 7), [2, 2], stride=[3, 3]),
+            pooled(op, (2, 5, 9, 8), [9, 8], padding=[(0, 0), (0, 0)], border="ignore"),
+            pooled(op, (2, 5, 9, 8), [9, 1], padding=[(0, 0), (0, 0)]),
+            pooled(op, (2, 5, 3, 4), [3, 1], padding=[(0, 0), (0, 1)]),
             pooled(op, (1, 3, 2, 2), [3, 3], padding=[(2, 4), (3, 3)], border="replicate"),
             pooled(op, (1, 1, 1, 1), [3, 3]),
         ]
@@ -81,10 +84,12 @@ def any_axes() -> list[Case]:
             case(op, f32(3, 16, 4, 4), size=[2, 1, 2, 1], stride=[2, 1, 1, 1]),
             case(op, f32(2, 16, 4, 4), size=[1, 1, 2, 2], stride=[1, 2, 2, 2], padding=[(0, 0)] * 4),
             case(op, f32(2, 16, 4, 4), size=[1, 1, 2, 2], padding=[(0, 0), (1, 2), (0, 0), (0, 0)]),
+            case(op, f32(2, 16, 4, 4), size=[1, 1, 2, 2], padding=[(0, 1), (0, 2), (0, 0), (0, 0)], border="replicate"),
             case(op, f32(9), size=[3], stride=[2]),
             case(op, f32(), size=[]),
             case(op, f32(2, 1, 2, 3, 1, 2, 2, 3), size=[1, 1, 2, 2, 1, 1, 2, 2]),
         ]
+    found.append(pooled("avg_pool", (2, 20, 7, 9), [7, 9], padding=[(0, 0), (0, 0)]))
     found.append(case("avg_pool", f32(3, 8), size=[1, 3], border="ignore"))
     return found
 

@@ -25,7 +25,7 @@ def conv_launch(
     channels = problem.outputs[0].shape[1]
     depthwise = conv_depthwise(*accesses, problem.epilogue, geometry, groups, target)
     if depthwise is not None:
-        pack: Packing = PackLanes(depthwise.width, depthwise.per_group)
+        pack: Packing = PackLanes(depthwise.width, depthwise.per_group, depthwise.axis == 1)
         bias = PackBias(channels, 1, depthwise.width)
         return Launch(depthwise, _operands(problem, arrange(pack) if arrange else pack, bias))
     direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target)

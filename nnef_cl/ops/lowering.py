@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import CStep, Expression
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Output, Packed, Scratch
 from nnef_cl.codegen.kernels import lookup
 from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, matmul_tile
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
-from nnef_cl.codegen.kernels.pointwise import Guard, Pointwise, Strided, broadcast_strides, channel_guard
+from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides, channel_guard
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
 from nnef_cl.codegen.kernels.pool import pool as pool_kernel
 from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
@@ -22,6 +22,7 @@ from nnef_cl.codegen.kernels.reduce_group import partials, reduce_group
 from nnef_cl.codegen.kernels.reduction import Reduction
 from nnef_cl.codegen.kernels.softmax import softmax as softmax_kernel
 from nnef_cl.codegen.kernels.softmax_group import softmax_group
+from nnef_cl.codegen.kernels.transpose import transpose as transpose_kernel
 from nnef_cl.codegen.kernels.window import Geometry, five_axes, with_three_axes
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.dtype import F32, DType
@@ -59,11 +60,11 @@ def pointwise(problem: Problem, target: Target) -> list[Candidate]:
 def affine_copy(
     what: str, dtype: DType, extents: Shape, x: tuple[Shape, int], y: tuple[Shape, int], target: Target,
     guard: Guard | None = None,
-) -> Pointwise:  # fmt: skip
+) -> Kernel:  # fmt: skip
     """Copies x[base + strides . i] to y[base + strides . i] for all i in extents."""
-    return pointwise_kernel(
-        what, extents, (Strided(dtype, *x),), Strided(dtype, *y), Expression(1, ()), target, guard
-    )  # fmt: skip
+    source, result = Strided(dtype, *x), Strided(dtype, *y)
+    tiled = None if guard else transpose_kernel(what, extents, source, result, target)
+    return tiled or pointwise_kernel(what, extents, (source,), result, Expression(1, ()), target, guard)
 
 
 def cast(problem: Problem, target: Target) -> list[Candidate]:
@@ -216,6 +217,10 @@ def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
         window = down_window(
             x.shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"]
         )
+        whole = _whole_axes(window, x) if target.vector_width == 1 else None
+        if whole is not None:
+            task = reduction_task("max" if maximum else "sum", problem, whole, attrs.get("normalize", False))
+            return reduction_candidates(task, extra_operands(problem), target)
         normalize = "none"
         if attrs.get("normalize"):
             normalize = "valid" if attrs["border"] == "ignore" else "volume"
@@ -234,13 +239,27 @@ def full_rank(spec: TensorSpec, rank: int) -> TensorSpec:
     return replace(spec, shape=spec.shape + (1,) * (rank - spec.rank))
 
 
+def _whole_axes(window: Window, x: TensorSpec) -> list[int] | None:
+    """The axes that one window covers whole, where it is a single element on the others; None for other windows."""
+    whole = [a for a in range(x.rank) if window.size[a] > 1]
+    covering = all(
+        window.size[a] == x.shape[a] and window.output[a] == 1 and window.before[a] == 0 and window.dilation[a] == 1
+        for a in whole
+    )
+    single = all(window.output[a] == x.shape[a] and window.before[a] == 0 for a in range(x.rank) if a not in whole)
+    return whole if whole and covering and single else None
+
+
 def pool_blocked(problem: Problem, lanes: int) -> bool:
     """Channel blocks work where the window leaves batch and channels alone."""
     x, attrs = problem.inputs[0], problem.attrs
     if x.rank < 3:
         return False
     window = down_window(x.shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"])
-    return all(window.size[a] == 1 and window.stride[a] == 1 and window.before[a] == 0 for a in (0, 1))
+    return all(
+        window.size[a] == 1 and window.stride[a] == 1 and window.before[a] == 0 and window.output[a] == x.shape[a]
+        for a in (0, 1)
+    )
 
 
 def upsample_blocked(problem: Problem, lanes: int) -> bool:
@@ -375,25 +394,26 @@ def reduction(kind: str) -> Callable[[Problem, Target], list[Candidate]]:
     """sum, max, min, argmax, argmin, any, all; sum divides by the count where `normalize` is set."""
 
     def lower(problem: Problem, target: Target) -> list[Candidate]:
-        x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
-        axes = sorted(attrs["axes"])
-        stored = x.layout.physical(x.shape)
-        strides, results = row_major_strides(stored), row_major_strides(y.layout.physical(y.shape))
-        kept = [a for a in range(len(stored)) if a not in axes]
-        extras = tuple(
-            tuple(s[a] for a in kept) for s in (broadcast_strides(e, y) for e in problem.epilogue.operands)
-        )
-        mean = attrs.get("normalize") or kind == "mean"
-        divisor = math.prod(x.shape[a] for a in axes) if mean else 1
-        task = Reduction(
-            "sum" if kind == "mean" else kind, x.dtype, y.dtype, tuple(stored[a] for a in kept),
-            tuple(strides[a] for a in kept), tuple(results[a] for a in kept),
-            tuple(stored[a] for a in axes) or (1,), tuple(strides[a] for a in axes) or (0,),
-            extras, problem.epilogue, divisor,
-        )  # fmt: skip
+        mean = problem.attrs.get("normalize") or kind == "mean"
+        task = reduction_task("sum" if kind == "mean" else kind, problem, problem.attrs["axes"], bool(mean))
         return reduction_candidates(task, extra_operands(problem), target)
 
     return lower
+
+
+def reduction_task(kind: str, problem: Problem, axes: Sequence[int], mean: bool) -> Reduction:
+    """The problem's first input reduced over `axes` into its output. mean: a sum divided by the count."""
+    x, y, axes = problem.inputs[0], problem.outputs[0], sorted(axes)
+    stored = x.layout.physical(x.shape)
+    strides, results = row_major_strides(stored), row_major_strides(y.layout.physical(y.shape))
+    kept = [a for a in range(len(stored)) if a not in axes]
+    extras = tuple(tuple(s[a] for a in kept) for s in (broadcast_strides(e, y) for e in problem.epilogue.operands))
+    return Reduction(
+        kind, x.dtype, y.dtype, tuple(stored[a] for a in kept), tuple(strides[a] for a in kept),
+        tuple(results[a] for a in kept), tuple(stored[a] for a in axes) or (1,),
+        tuple(strides[a] for a in axes) or (0,), extras, problem.epilogue,
+        math.prod(x.shape[a] for a in axes) if mean else 1,
+    )  # fmt: skip
 
 
 def reduction_candidates(task: Reduction, extras: tuple[Operand, ...], target: Target) -> list[Candidate]:
