@@ -110,6 +110,8 @@ def groups() -> list[Case]:
         conv((1, 16, 8, 8), (16, 1, 3, 3), groups=16, dilation=[2, 2]),
         conv((1, 20, 8, 8), (20, 1, 5, 5), groups=0, padding=[(2, 1), (0, 3)]),
         conv((1, 16, 8, 8), (16, 1, 1, 1), groups=0),
+        conv((2, 24, 20, 21), (24, 1, 3, 3), groups=0),
+        conv((1, 16, 46, 23), (32, 1, 3, 2), groups=16, stride=[2, 1], border="replicate"),
         conv((1, 16, 9), (16, 1, 3), groups=0),
         conv((1, 1, 5, 5), (4, 1, 3, 3), groups=0),
     ]
