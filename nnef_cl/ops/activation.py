@@ -75,5 +75,6 @@ OPS = (
     activation("softplus", f"{{select}}({ZERO}, {{x}}, {{x}} > {ZERO} || {{x}} != {{x}}) + log1p(exp(-fabs({{x}})))",
                softplus),
     op("fragment softmax( x: tensor<scalar>, axes: integer[] = [1] ) -> ( y: tensor<scalar> );",
+       about="exp(x) divided by its sum over all the axes together.",
        infer=softmax_shape, reference=softmax, lower=lowering.softmax, flops=element_flops),
 )  # fmt: skip

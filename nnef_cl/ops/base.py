@@ -51,7 +51,8 @@ class Op:
     steps. lower(problem, target): every correct way to compute it, best guess first.
     flops(problem inputs, outputs, attrs): floating-point operations of one run.
     blocked(problem, lanes): its kernels accept and produce layouts with blocks of that many channels.
-    fusable: its last kernel can apply an epilogue.
+    fusable: its last kernel can apply an epilogue. about: what it computes, a sentence for people where neither body
+    nor expression says it.
     """
 
     text: str
@@ -63,6 +64,7 @@ class Op:
     flops: Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int] | None = None
     blocked: Callable[[Problem, int], bool] | None = None
     fusable: bool = False
+    about: str = ""
 
     @cached_property
     def declaration(self) -> Fragment:
@@ -141,9 +143,10 @@ def op(
     flops: Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int] | None = None,
     blocked: Callable[[Problem, int], bool] | None = None,
     fusable: bool = False,
+    about: str = "",
 ) -> Op:
     """An operation from its NNEF declaration (`fragment name( ... ) -> ( ... );`, or with a body)."""
-    return Op(declaration, infer, reference, expression, program, lower, flops, blocked, fusable)
+    return Op(declaration, infer, reference, expression, program, lower, flops, blocked, fusable, about)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def matmul_flops(inputs: Sequence[Shape], outputs: Sequence[Shape], attrs: Mappi
 OPS = (
     op("""fragment matmul( A: tensor<scalar>, B: tensor<scalar>, transposeA: logical = false,
           transposeB: logical = false ) -> ( C: tensor<scalar> );""",
+       about="Matrix products over the last two axes, either side transposed; leading axes are broadcast.",
        infer=matmul_shape, reference=matmul, lower=lowering.matmul, flops=matmul_flops, fusable=True),
     op("""fragment linear( input: tensor<scalar>, filter: tensor<scalar>, bias: tensor<scalar> = 0.0 )
           -> ( output: tensor<scalar> )

@@ -179,23 +179,30 @@ PASSED = "size = size, border = border, padding = padding, stride = stride, dila
 
 OPS = (
     op(f"fragment box( input: tensor<scalar>, {WINDOW}, normalize: logical = false ) -> ( output: tensor<scalar> );",
+       about="Sums over windows of any axes; normalised by their volume, with border 'ignore' by the elements inside.",
        infer=pool_shape, reference=box, lower=lowering.pool(maximum=False), flops=pool_flops,
        blocked=lowering.pool_blocked, fusable=True),
     op(f"fragment max_pool( input: tensor<scalar>, {WINDOW} ) -> ( output: tensor<scalar> );",
+       about="Largest element of every window; outside counts as 0 with border 'constant', not at all with 'ignore'.",
        infer=pool_shape, reference=max_pool, lower=lowering.pool(maximum=True), flops=pool_flops,
        blocked=lowering.pool_blocked, fusable=True),
     op(f"fragment argmax_pool( input: tensor<scalar>, {WINDOW} ) -> ( index: tensor<integer> );",
+       about="Where in its window the largest element stands: the flat index into the window, the first of equal ones.",
        infer=argmax_shape, reference=argmax_pool, lower=indexed.argmax_pool, flops=pool_flops),
     op(f"""fragment max_pool_with_index( input: tensor<scalar>, {WINDOW} )
            -> ( output: tensor<scalar>, index: tensor<integer> );""",
+       about="max_pool and argmax_pool of the same windows.",
        infer=with_index_shape, reference=max_pool_with_index, lower=indexed.argmax_pool, flops=pool_flops),
     op(f"fragment sample( input: tensor<scalar>, index: tensor<integer>, {WINDOW} ) -> ( output: tensor<scalar> );",
+       about="Of every window the element that the index names: the inverse look-up of argmax_pool.",
        infer=sample_shape, reference=sample, lower=indexed.sample, flops=pool_flops),
     op(f"""fragment debox( input: tensor<scalar>, {WINDOW}, output_shape: integer[] = [], normalize: logical = false )
            -> ( output: tensor<scalar> );""",
+       about="The transpose of box: every element is added to all places of its window.",
        infer=debox_shape, reference=debox, lower=indexed.debox, flops=pool_flops, fusable=True),
     op(f"""fragment desample( input: tensor<scalar>, index: tensor<integer>, {WINDOW},
            output_shape: integer[] = [] ) -> ( output: tensor<scalar> );""",
+       about="The transpose of sample: every element is added to the place of its window that the index names.",
        infer=desample_shape, reference=desample, lower=indexed.desample, flops=pool_flops, fusable=True),
     op(f"""fragment avg_pool( input: tensor<scalar>, {WINDOW} ) -> ( output: tensor<scalar> )
            {{ output = box(input, {PASSED}, normalize = true); }}"""),

@@ -57,6 +57,16 @@ def flops(inputs: Sequence[Shape], outputs: Sequence[Shape], attrs: Mapping[str,
     return math.prod(inputs[0])
 
 
+ABOUT = {
+    "sum": "Sums over some axes, which stay with extent 1; normalised: means.",
+    "max": "Largest elements along some axes.", "min": "Smallest elements along some axes.",
+    "argmax": "Where the largest element stands: its index, the first of equal ones; over several axes a flat one.",
+    "argmin": "Where the smallest element stands: its index, the first of equal ones; over several axes a flat one.",
+    "any": "Whether any element along some axes is true.", "all": "Whether all elements along some axes are true.",
+    "mean": "Means over some axes.",
+}  # fmt: skip
+
+
 def reduction(
     name: str, reference: Callable[..., np.ndarray], element: str = "scalar", result: str = "", more: str = ""
 ) -> Op:
@@ -65,6 +75,7 @@ def reduction(
     return op(
         f"""fragment {name}( input: tensor<{element}>, axes: integer[]{more} )
             -> ( output: tensor<{result or element}> );""",
+        about=ABOUT[kind],
         infer=reduced, reference=reference, lower=lowering.reduction(kind), flops=flops, fusable=plain,
         blocked=lowering.reduction_blocked if plain else None,
     )  # fmt: skip

@@ -115,10 +115,13 @@ REGIONS = "input: tensor<scalar>, rois: tensor<scalar>, batch_index: tensor<inte
 
 OPS = (
     op(f"fragment avg_roi_pool( {REGIONS} ) -> ( output: tensor<scalar> );",
+       about="Mean over the cells that output_size divides each region into; cells are rounded to whole elements.",
        infer=pooled, reference=avg_roi_pool, lower=indexed.region_pool(maximum=False), flops=flops),
     op(f"fragment max_roi_pool( {REGIONS} ) -> ( output: tensor<scalar> );",
+       about="Maximum over the cells that output_size divides each region into; cells are rounded to whole elements.",
        infer=pooled, reference=max_roi_pool, lower=indexed.region_pool(maximum=True), flops=flops),
     op(f"fragment roi_resample( {REGIONS}, method: string = 'symmetric' ) -> ( output: tensor<scalar> );",
+       about="Each region resampled to output_size by linear interpolation.",
        infer=resampled, reference=roi_resample, lower=indexed.region_resample, flops=flops),
     *(
         op(f"""fragment {kind}_roi_align( {REGIONS}, sampling_rate: integer[], resize_method: string = 'symmetric' )

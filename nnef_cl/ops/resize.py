@@ -76,6 +76,7 @@ def multilinear_upsample(input: np.ndarray, factor: Sequence[int], method: str, 
 
 OPS = (
     op("fragment nearest_downsample( input: tensor<scalar>, factor: integer[] ) -> ( output: tensor<scalar> );",
+       about="Every factor-th element of each axis, from the first.",
        infer=smaller, reference=nearest_downsample, lower=lowering.nearest_downsample),
     op("""fragment area_downsample( input: tensor<scalar>, factor: integer[] ) -> ( output: tensor<scalar> )
           {
@@ -83,9 +84,11 @@ OPS = (
               output = box(input, size = dims, stride = dims, padding = [(0,0)] * length_of(dims), normalize = true);
           }"""),
     op("fragment nearest_upsample( input: tensor<scalar>, factor: integer[] ) -> ( output: tensor<scalar> );",
+       about="Every element repeated factor times along each axis.",
        infer=larger, reference=nearest_upsample, lower=lowering.nearest_upsample, blocked=lowering.upsample_blocked),
     op("""fragment multilinear_upsample( input: tensor<scalar>, factor: integer[], method: string = 'symmetric',
           border: string = 'replicate' ) -> ( output: tensor<scalar> );""",
+       about="Linear interpolation along each spatial axis: aligned, symmetric or asymmetric; any integer factor.",
        infer=multilinear_shape, reference=multilinear_upsample, lower=lowering.multilinear_upsample,
        blocked=lowering.upsample_blocked, flops=element_flops, fusable=True),
 )  # fmt: skip

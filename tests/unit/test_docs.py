@@ -12,8 +12,11 @@ import yaml
 from typer.testing import CliRunner
 
 from nnef_cl.commands import COMMANDS, app
+from nnef_cl.conformance.case import cases_of
+from nnef_cl.conformance.catalogue import document, readable, section, types
 from nnef_cl.device.config import json_schema, parse_rules
 from nnef_cl.device.rules import Capability, Rules, Settings
+from nnef_cl.ops import STANDARD
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
@@ -45,3 +48,29 @@ def test_the_schema_is_the_programs() -> None:
 def test_commands_in_the_guide_exist() -> None:
     names = {command.__name__ for command in COMMANDS}
     assert set(re.findall(r"^nnef-cl (\w+)", GUIDE, re.MULTILINE)) <= names
+
+
+# The catalogue of operations --------------------------------------------------------------------------------
+def test_the_catalogue_of_operations_is_current() -> None:
+    kept = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert kept == document(), "python -m nnef_cl.conformance.catalogue > docs/operations.md"
+
+
+def test_the_catalogue_has_every_operation_once() -> None:
+    kept = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^### (\w+)$", kept, re.MULTILINE)) == sorted(STANDARD)
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_every_record_says_what_it_computes(name: str) -> None:
+    """By a body, an expression, or a sentence."""
+    one = STANDARD[name]
+    assert one.about or one.is_pointwise or one.declaration.body is not None, f"give {name} an about="
+    assert not one.about or (one.about.endswith(".") and len(one.about) < 120)
+
+
+def test_a_section() -> None:
+    text = section(STANDARD["add"], [one for one in cases_of("pointwise") if one.op == "add"])
+    assert "### add\n" in text and "`x + y`" in text and "**Kernels**: pointwise" in text
+    assert types(STANDARD["select"]) == "`logical`, `?`"
+    assert readable(STANDARD["relu"]) == "select(x, 0.0f, x < 0.0f)"
