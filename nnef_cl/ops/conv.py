@@ -136,7 +136,7 @@ WINDOW = """border: string = 'constant', padding: (integer,integer)[] = [], stri
 OPS = (
     op(f"""fragment conv( input: tensor<scalar>, filter: tensor<scalar>, bias: tensor<scalar> = 0.0, {WINDOW},
            groups: integer = 1 ) -> ( output: tensor<scalar> );""",
-       about="Sums of products over spatial windows and bias. filter: (out, in / groups, size...); groups 0: depthwise.",
+       about="Sums of products over spatial windows and bias; filter (out, in / groups, size...); groups 0: depthwise.",
        infer=conv_shape, reference=conv, lower=lowering.conv, flops=conv_flops, blocked=lowering.conv_blocked,
        fusable=True),
     op(f"""fragment deconv( input: tensor<scalar>, filter: tensor<scalar>, bias: tensor<scalar> = 0.0, {WINDOW},
