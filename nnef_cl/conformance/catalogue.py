@@ -66,7 +66,7 @@ def section(op: Op, cases: Sequence[Case]) -> str:
 
 def types(op: Op) -> str:
     """Element types of the tensors, in order of declaration."""
-    declared = [str(p.type) for p in (*op.declaration.parameters, *op.declaration.results)]
+    declared = [str(p.type) for p in op.declaration.parameters] + [str(r.type) for r in op.declaration.results]
     found = [element for text in declared for element in re.findall(r"tensor<(.*?)>", text)]
     return ", ".join(f"`{element or 'any'}`" for element in dict.fromkeys(found))
 
