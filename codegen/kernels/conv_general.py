@@ -16,7 +16,7 @@ from nnef_cl.codegen.target import Target
 
 @dataclass(frozen=True)
 class ConvGeneral(Kernel):
-    """Plain x, filter, bias, y as (N, C, depth, height, width). transposed: deconvolution, in gather form."""
+    """Plain x, filter, bias, y as (N, C, spatial...). transposed: deconvolution, in gather form."""
 
     stem: ClassVar[str] = "conv_general"
     x: Access
@@ -57,6 +57,15 @@ class ConvGeneral(Kernel):
     def out_channels(self) -> int:
         return self.y.spec.shape[1] // self.groups
 
+    @property
+    def spatial(self) -> range:
+        """Numbers of the spatial axes, from 0."""
+        return range(len(self.geometry.size))
+
+    def names(self, letter: str) -> list[str]:
+        """One C name per spatial axis."""
+        return [f"{letter}{axis}" for axis in self.spatial]
+
     def tap(self, axis: int, output: str, tap: str) -> list[str]:
         """C statements that declare `i<axis>`, the input index of a tap, and skip the tap where there is none."""
         g, extent, name = self.geometry, self.x.spec.shape[2 + axis], f"i{axis}"
@@ -74,7 +83,7 @@ class ConvGeneral(Kernel):
 
     @cached_property
     def finish(self) -> list[str]:
-        index = ["n", "k", "o0", "o1", "o2"]
+        index = ["n", "k", *self.names("o")]
         steps, result = self.epilogue.expression.statements(["sum", *(e.load(index) for e in self.extras)], 1)
         return [*steps, self.y.store_channels(result, "n", "k", index[2:], 1)]
 

@@ -41,7 +41,7 @@ class Geometry:
 
 
 def with_three_axes(geometry: Geometry) -> Geometry:
-    """The same windows with leading spatial axes of size 1."""
+    """The same windows with leading axes of size 1 up to three; more stay as they are."""
     missing = SPATIAL - len(geometry.size)
     one, zero = (1,) * missing, (0,) * missing
     return Geometry(
@@ -50,7 +50,7 @@ def with_three_axes(geometry: Geometry) -> Geometry:
 
 
 def five_axes(spec: TensorSpec, rank: int) -> TensorSpec:
-    """(N, C, spatial...) of `rank` axes (missing ones trailing) as (N, C, depth, height, width)."""
+    """(N, C, spatial...) of `rank` axes (missing ones trailing) as (N, C, depth, height, width), or more."""
     shape = spec.shape + (1,) * (rank - spec.rank)
     return replace(spec, shape=(*shape[:2], *(1,) * (SPATIAL + 2 - rank), *shape[2:]))
 

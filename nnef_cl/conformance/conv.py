@@ -1,4 +1,4 @@
-"""Cases of convolution and deconvolution: geometry, borders, groups, channel counts, 1 to 3 spatial axes."""
+"""Cases of convolution and deconvolution: geometry, borders, groups, channel counts, 0 to 6 spatial axes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,18 @@ def spatial_ranks() -> list[Case]:
         conv((2, 4, 5, 4, 6), (6, 2, 2, 3, 1), stride=[2, 1, 2], padding=[(1, 0), (0, 1), (0, 0)], groups=2),
         conv((1, 16, 4, 4, 4), (16, 1, 3, 3, 3), groups=16),
         conv((1, 2, 3, 4, 3), (3, 2, 2, 2, 2), border="replicate", dilation=[1, 2, 1]),
-    ]
+        conv((3, 5), (4, 5)),
+        conv((2, 16), (34, 8), groups=2),
+        conv((1, 3, 2, 3, 4, 3), (4, 3, 1, 2, 3, 2), stride=[1, 2, 1, 2]),
+        conv((2, 16, 2, 3, 2, 3), (16, 8, 1, 1, 1, 1), groups=2),
+        conv((1, 2, 2, 1, 3, 2, 2, 3), (2, 1, 1, 1, 2, 2, 1, 2), groups=0, border="reflect-even"),
+        conv((1, 16, 1, 1, 2, 1, 2, 1), (8, 16, 1, 1, 1, 1, 1, 1)),
+        case("conv", f32(1, 2, 2, 3, 2, 2, 3), f32(3, 2, 2, 1, 2, 1, 3), f32(1, 3), dilation=[1, 2, 1, 1, 1]),
+        case("deconv", f32(3, 5), weights(5, 4), weights(1, 4)),
+        case("deconv", f32(1, 3, 2, 2, 1, 2), weights(3, 2, 2, 1, 2, 3), stride=[2, 1, 2, 1]),
+        case("deconv", f32(1, 2, 1, 2, 2, 1, 1, 2), weights(2, 1, 1, 2, 1, 1, 2, 2), weights(1, 2), groups=2,
+             stride=[1, 1, 2, 1, 1, 2], border="replicate"),
+    ]  # fmt: skip
     return found
 
 

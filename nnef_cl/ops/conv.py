@@ -28,8 +28,7 @@ LENIENT_BORDERS = (*CONV_BORDERS, "ignore")
 
 
 def _check(input: Shape, filter: Shape, border: str) -> None:
-    check_rank(input, 3)
-    require(len(input) <= 5, f"more than 3 spatial axes are not supported, got input {text(input)}")
+    check_rank(input, 2)
     require(len(filter) == len(input), f"filter {text(filter)} and input {text(input)} must have the same rank")
     check_border(border, LENIENT_BORDERS)
 

@@ -34,6 +34,8 @@ from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.shapes import slice_bounds
 from nnef_cl.ops.windows import Window, down_window, up_window
 
+MOST_AXES = 5
+"""Of tensors that the fast kernels of convolutions can walk."""
 MAX_PHASES = 16
 """A deconvolution with more stride phases than this would be too many kernels."""
 
@@ -284,7 +286,7 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
     groups = _groups(problem)
     geometry = with_three_axes(geometry_of(window, border))
     candidates = []
-    if problem.constants[1] is not None and problem.constants[2] is not None:
+    if problem.constants[1] is not None and problem.constants[2] is not None and x.rank <= MOST_AXES:
         flat = _flat(problem, geometry)
         launch = conv_launch(problem, _accesses(problem, flat), geometry, groups, target)
         if launch is not None:
@@ -297,7 +299,7 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
 def conv_blocked(problem: Problem, lanes: int) -> bool:
     """Constant weights, and groups that fall on whole vectors of channels or lie inside one."""
     x, y = problem.inputs[0], problem.outputs[0]
-    if problem.constants[1] is None or problem.constants[2] is None:
+    if problem.constants[1] is None or problem.constants[2] is None or x.rank > MOST_AXES:
         return False
     groups = _groups(problem)
     channels, results = x.shape[1] // groups, y.shape[1] // groups
@@ -373,7 +375,8 @@ def deconv(problem: Problem, target: Target) -> list[Candidate]:
 
 
 def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -> list[Candidate]:
-    if problem.constants[1] is None or problem.constants[2] is None or math.prod(geometry.stride) > MAX_PHASES:
+    variable = problem.constants[1] is None or problem.constants[2] is None
+    if variable or math.prod(geometry.stride) > MAX_PHASES or problem.inputs[0].rank > MOST_AXES:
         return []
     launches = phase_launches(problem, _accesses(problem, False), geometry, groups, target)
     return [Candidate("deconv_phases", tuple(launches))] if launches else []

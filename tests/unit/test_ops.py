@@ -299,7 +299,7 @@ WRONG: list[tuple[str, list[Shape], dict[str, Any], str]] = [
     ("lt", [(1, 2, 3), (1, 2, 4)], {},
      "shapes [1,2,3] and [1,2,4] do not broadcast: axis 2 has extents [3, 4] (NNEF aligns the first axes)"),
     # Convolutions
-    ("conv", [(1, 3), (4, 3), ()], {}, "input needs at least 3 axes, got shape [1,3]"),
+    ("conv", [(3,), (3,), ()], {}, "input needs at least 2 axes, got shape [3]"),
     ("conv", [(1, 3, 8, 8), (4, 3, 3), ()], {}, "filter [4,3,3] and input [1,3,8,8] must have the same rank"),
     ("conv", [(1, 3, 8, 8), (4, 64, 3, 3), ()], {}, "filter expects 64 input channels, input has 3 (groups = 1)"),
     ("conv", [(1, 4, 8, 8), (6, 4, 3, 3), ()], {"groups": 2},
@@ -334,8 +334,6 @@ WRONG: list[tuple[str, list[Shape], dict[str, Any], str]] = [
      "axis 2: border 'reflect' allows padding up to 1, got (2,2)"),
     ("conv", [(1, 3, 2, 8), (4, 3, 3, 3), ()], {"border": "reflect-even", "padding": [(3, 0), (0, 0)]},
      "axis 2: border 'reflect-even' allows padding up to 2, got (3,0)"),
-    ("conv", [(1, 3, 4, 4, 4, 4), (4, 3, 1, 1, 1, 1), ()], {},
-     "more than 3 spatial axes are not supported, got input [1,3,4,4,4,4]"),
     ("deconv", [(1, 3, 8, 8), (4, 3, 3, 3), ()], {}, "filter expects 4 input channels, input has 3"),
     ("deconv", [(1, 4, 8, 8), (4, 3, 3, 3), ()], {"groups": 3}, "groups = 3 must divide the 4 input channels"),
     ("deconv", [(1, 4, 8, 8), (4, 3, 3, 3), (1, 4)], {}, "bias must be [1,3] or one value, got [1,4]"),
