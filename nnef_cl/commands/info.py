@@ -43,6 +43,8 @@ def info(
 def describe(graph: Graph, ops: Table) -> dict[str, Any]:
     """Facts about an imported graph, as printed and as JSON."""
     from nnef_cl.bench import count_flops
+    from nnef_cl.ir.dump import quantisation
+
     return {
         "schema": SCHEMA,
         "name": graph.name,
@@ -54,6 +56,11 @@ def describe(graph: Graph, ops: Table) -> dict[str, Any]:
         "flops": count_flops(graph, ops),
         "weight_bytes": sum(graph.tensors[name].bytes for name in (*graph.constants, *graph.variables)),
         "activation_bytes": activation_bytes(graph),
+        "quantised": {
+            name: quantisation(spec)["quantisation"] | {"text": str(spec.quant)}
+            for name, spec in graph.tensors.items()
+            if spec.quant
+        },
         "warnings": list(graph.warnings),
     }
 
@@ -99,3 +106,9 @@ def _print(report: dict[str, Any]) -> None:
     table.add_row("total", str(sum(report["operations"].values())))
     out.print()
     out.print(table)
+    if report["quantised"]:
+        quantised = common.table("quantised tensor", "to")
+        for name, quant in report["quantised"].items():
+            quantised.add_row(name, quant["text"])
+        out.print()
+        out.print(quantised)

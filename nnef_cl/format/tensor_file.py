@@ -83,6 +83,11 @@ class TensorHeader:
         return self.item in (ItemType.QUANTISED_UNSIGNED, ItemType.QUANTISED_SIGNED)
 
     @property
+    def is_signed(self) -> bool:
+        """The items are integers or codes in two's complement."""
+        return self.item in _SIGNED
+
+    @property
     def kind(self) -> str:
         """NNEF element type the items stand for: 'scalar', 'integer' or 'logical'."""
         return _KINDS.get(self.item, "scalar")
@@ -250,7 +255,7 @@ def _decoded(header: TensorHeader, payload: memoryview, name: str) -> np.ndarray
     if header.item is ItemType.LOGICAL:
         raw = np.frombuffer(payload, np.uint8)
         return np.unpackbits(raw, count=header.volume).view(bool) if header.bits == 1 else raw != 0
-    if header.item in _SIGNED and header.bits == 64:
+    if header.is_signed and header.bits == 64:
         return np.frombuffer(payload, "<i8").astype(np.int64, copy=False)
     values = np.empty(header.volume, np.int64)
     raw = np.frombuffer(payload, np.uint8)
@@ -275,7 +280,7 @@ def _unpacked(raw: np.ndarray, bits: int, count: int) -> np.ndarray:
 def _as_signed(header: TensorHeader, values: np.ndarray, name: str) -> np.ndarray:
     """Items' bits -> int64."""
     values = values.astype(np.uint64)
-    if header.item in _SIGNED:
+    if header.is_signed:
         sign = np.uint64(1 << (header.bits - 1))
         return ((values ^ sign) - sign).view(np.int64)
     if header.bits == 64 and values.max() > np.iinfo(np.int64).max:
@@ -365,7 +370,7 @@ def _packed_floats(values: np.ndarray, bits: int) -> bytes:
 
 def _packed_integers(values: np.ndarray, header: TensorHeader) -> bytes:
     bits = header.bits
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if header.item in _SIGNED else (0, (1 << bits) - 1)
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if header.is_signed else (0, (1 << bits) - 1)
     for value in (int(values.min()), int(values.max())):
         if not low <= value <= high:
             raise InputError(f"{value} does not fit {header.item.name.lower()} items of {bits} bits")

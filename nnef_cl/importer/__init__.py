@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from nnef_cl.errors import InputError, RuleError, UnsupportedError
+from nnef_cl.errors import InputError, RuleError
 from nnef_cl.format.container import GRAPH, open_container
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.printer import print_fragment
@@ -22,12 +22,12 @@ from nnef_cl.importer.dialect import (
     LENIENT,
     REDEFINITIONS,
     STRICT,
-    UNSUPPORTED,
     Dialect,
     choose_dialect,
 )
 from nnef_cl.importer.expand import INTRODUCERS, Expander
 from nnef_cl.importer.introduce import Introducer, TensorSource
+from nnef_cl.importer.quantisation import Quantiser, annotate
 from nnef_cl.importer.report import Report
 from nnef_cl.importer.scope import Scope
 from nnef_cl.importer.types import UNKNOWN, Budget, Caster, clip
@@ -75,11 +75,7 @@ def import_document(
     tensors(label, position): a variable's array or TensorFile. shapes: other extents for inputs. Raises ModelError
     with the place in the file, UnsupportedError for what is not there yet, InputError for `shapes` that do not fit.
     """
-    for entry in quant:
-        message = "quantisation is not supported yet, and the model's meaning depends on it"
-        op, tensor = clip(entry.operation), clip(entry.tensor)
-        raise UnsupportedError(message, where=entry.position, op=op, tensor=tensor, rule=UNSUPPORTED.name)
-    importer = Importer(document, table, tensors, shapes or {}, Report(dialect))
+    importer = Importer(document, table, tensors, shapes or {}, Report(dialect), quant)
     importer.run()
     return importer.graph()
 
@@ -89,7 +85,7 @@ class Importer:
 
     def __init__(
         self, document: Document, table: Table, tensors: TensorSource, shapes: Mapping[str, tuple[int, ...]],
-        report: Report,
+        report: Report, quant: Iterable[QuantEntry] = (),
     ) -> None:  # fmt: skip
         self.document, self.table, self.report = document, table, report
         self.parameters = [parameter.name for parameter in document.graph.parameters]
@@ -104,6 +100,8 @@ class Importer:
             self.builder, table, self.fragments, report, self.introducer, self.caster, self.budget
         )  # fmt: skip
         self.scope = Scope({}, document.graph.body, frozenset(self.parameters))
+        self.quantiser = Quantiser(quant, document.graph, self.expander)
+        self.introducer.quant_of = self.quantiser.record
 
     def run(self) -> None:
         """Everything. Raises ModelError unless the report collects."""
@@ -163,8 +161,11 @@ class Importer:
 
     def expand(self) -> None:
         """The statements of the graph, in order."""
+        self.quantiser.check()
         for statement in self.document.graph.body:
+            since = len(self.builder.nodes)
             self.expander.assign(statement, self.scope)
+            self.quantiser.apply(statement, self.scope, since)
             if self.budget.left < 0 or self.report.full:
                 break
 
@@ -188,6 +189,7 @@ class Importer:
         self.builder.inputs = self.parameters
         self.builder.outputs = [result.name for result in self.document.graph.results]
         self.builder.warnings = [str(warning) for warning in self.report.warnings]
+        annotate(self.builder)
         graph = self.builder.build()
         verify(graph, "import")
         return graph

@@ -168,6 +168,19 @@ OLD_ITEM_TYPES = Rule(
     "Codes and the sign of files from before NNEF 1.0.3 are understood.",
     hint="export the model again, or write its tensors with nnef_cl.format.tensor_file.write_tensor",
 )
+ITEM_PARAMETERS = Rule(
+    "item-parameters", "5.2", "Parameters of quantised items belong into graph.quant; in the file they are deprecated.",
+    "The file's own parameters say what its items stand for; an entry of graph.quant is applied to these values.",
+    strict=Verdict.WARNING,
+)
+INTEGER_CODES = Rule(
+    "integer-codes", "5.2.1", "Scalars are stored as floats or as quantised items.",
+    "Plain integers of a variable that has an entry in graph.quant are read as its codes.",
+)
+EMPTY_RANGES = Rule(
+    "empty-ranges", "4.9.5", "A range of quantisation has a maximum above its minimum, and a scale above 0.",
+    "The formulas are computed as they stand; they may give NaN.", strict=Verdict.WARNING,
+)
 
 # What every reading refuses --------------------------------------------------------------------------------
 SYNTAX = Rule(

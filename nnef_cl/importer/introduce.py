@@ -12,10 +12,13 @@ from nnef_cl.errors import InputError, MissingTensorError, ModelError, RuleError
 from nnef_cl.format.container import tensor_name
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.format.tensor_file import TensorFile
+from nnef_cl.importer import codes
 from nnef_cl.importer.dialect import (
     ARGUMENTS,
     DATA_OF_STATE,
     IDENTIFIERS,
+    INTEGER_CODES,
+    ITEM_PARAMETERS,
     OLD_ITEM_TYPES,
     TENSOR_FILES,
     TYPES,
@@ -27,6 +30,7 @@ from nnef_cl.importer.types import Tensor, Value, clip
 from nnef_cl.ir.dtype import DEFAULT
 from nnef_cl.ir.graph import GraphBuilder, Node
 from nnef_cl.ir.layout import Shape
+from nnef_cl.ir.quant import Quant
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.shapes import MAX_RANK, text
 
@@ -43,7 +47,11 @@ KINDS = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical"}
 
 class Introducer:
     """Adds inputs, constants and updates to the builder. parameters: of the graph; shapes: for inputs, not the
-    declared; updated: identifiers that the graph updates, which need no data."""
+    declared; updated: identifiers that the graph updates, which need no data.
+
+    quant_of(tensor, shape): what graph.quant says. decoded: variables that were stored as the codes it describes.
+    raw: quantised tensor -> what it is quantised from.
+    """
 
     def __init__(
         self, builder: GraphBuilder, parameters: Sequence[str], tensors: TensorSource,
@@ -57,6 +65,11 @@ class Introducer:
         self.lowered: dict[str, str] = {}
         self.updated = frozenset(updated)
         self.updates: dict[int, SourcePosition] = {}
+        self.coded: dict[str, TensorFile] = {}
+        self.values: dict[tuple[str, Quant | None], Constant] = {}
+        self.decoded: set[str] = set()
+        self.raw: dict[str, str] = {}
+        self.quant_of: Callable[[str, Shape], Quant | None] = lambda name, shape: None
 
     def introduce(
         self, op: str, values: Mapping[str, Value], kind: str, position: SourcePosition, name: str, *, inside: bool
@@ -96,8 +109,8 @@ class Introducer:
             self.literals[name] = self._add(name, kind, Constant(array))
         return self.literals[name]
 
-    def _add(self, name: str, kind: str, constant: Constant) -> Tensor:
-        spec = TensorSpec(constant.array.shape, DEFAULT[kind])
+    def _add(self, name: str, kind: str, constant: Constant, quant: Quant | None = None) -> Tensor:
+        spec = TensorSpec(constant.array.shape, DEFAULT[kind], quant=quant)
         return Tensor(self.builder.add_constant(self.builder.unique(name), spec, constant), kind)
 
     def _external(self, values: Mapping[str, Value], kind: str, name: str) -> Tensor:
@@ -135,20 +148,29 @@ class Introducer:
         assert isinstance(label, str) and isinstance(declared, list)
         shape = self.checked(declared)
         _dtype(kind)
+        quant = None
         try:
-            constant = self._data(label, shape, kind, position, name)
+            constant, quant = self._data(label, shape, kind, position, name)
         except (ModelError, RuleError) as error:
             self.report.fail(_data_error(error, position, name))
             constant = Constant(_zeros(shape, kind), label)
-        return self._add(name, kind, constant)
+        if name in self.updated:
+            quant = None  # of the first value only
+        if quant is not None:
+            self.decoded.add(name)
+        return self._add(name, kind, constant, quant)
 
     def _update(self, values: Mapping[str, Value], position: SourcePosition, name: str) -> Tensor:
         """The new value under the update's name, a copy, so that nobody takes it for a variable."""
         variable, value = values["variable"], values["value"]
         assert isinstance(variable, Tensor) and isinstance(value, Tensor)
-        tensors, constant = self.builder.tensors, self.builder.constants.get(variable.name)
+        stored = self.raw.get(variable.name, variable.name)
+        tensors, constant = self.builder.tensors, self.builder.constants.get(stored)
         if constant is None or not constant.label:
             raise RuleError(f"'{clip(variable.name)}' is not a variable")
+        if stored in self.decoded:
+            message = f"'{clip(stored)}' is stored quantised: its update must be a statement of its own"
+            raise UnsupportedError(message, where=position, op="update", tensor=clip(name))
         if tensors[variable.name].shape != tensors[value.name].shape:
             expected, got = text(tensors[variable.name].shape), text(tensors[value.name].shape)
             raise RuleError(f"expected a value of the variable's shape {expected}, got {got}")
@@ -156,7 +178,7 @@ class Introducer:
         if first is not position:
             shared = f"label '{clip(constant.label)}'"
             raise RuleError(f"the variable of {shared} is updated in line {first.line} already, and only once in a run")
-        self.builder.updates[variable.name] = value.name
+        self.builder.updates[stored] = value.name
         node = Node("copy", (value.name,), (self.builder.unique(name),), position=str(position))
         [result] = self.builder.add_node(node, [tensors[value.name]])
         return Tensor(result, value.kind)
@@ -167,12 +189,14 @@ class Introducer:
             if id(constant) in self.updates:
                 self.builder.variables[name] = self.builder.constants.pop(name)
 
-    def _data(self, label: str, shape: Shape, kind: str, position: SourcePosition, name: str) -> Constant:
-        """The variable's data, once per label. Raises ModelError, RuleError."""
+    def _data(
+        self, label: str, shape: Shape, kind: str, position: SourcePosition, name: str
+    ) -> tuple[Constant, Quant | None]:
+        """The variable's data, read once per label, and what decoded them. Raises ModelError, RuleError."""
         key = tensor_name(label)
         if key not in self.variables:
             try:
-                array = self._read(label, shape, kind, position)
+                array = self._read(label, shape, kind, position, name)
             except MissingTensorError as error:
                 if name not in self.updated or not self.report.accepts(DATA_OF_STATE):
                     raise
@@ -186,7 +210,12 @@ class Introducer:
                 f"label '{clip(label)}' is declared with shape {text(shape)} and type {kind}, "
                 f"in line {line.line} with {text(constant.array.shape)} and {known}", ARGUMENTS.name
             )  # fmt: skip
-        return constant
+        if key not in self.coded:
+            return constant, None
+        quant = self.quant_of(name, shape)
+        if (key, quant) not in self.values:
+            self.values[key, quant] = Constant(codes.values(self.coded[key], quant), label)
+        return self.values[key, quant], quant
 
     def _share(self, key: str) -> None:
         """Labels that differ in case only are one variable, unless there are files for each of them."""
@@ -197,16 +226,11 @@ class Introducer:
             if constant.array.dtype == new.array.dtype and np.array_equal(constant.array, new.array):
                 self.variables[key] = constant, kind, position
 
-    def _read(self, label: str, shape: Shape, kind: str, position: SourcePosition) -> np.ndarray:
-        """The array in its API type. Raises RuleError where it is not what the declaration says."""
+    def _read(self, label: str, shape: Shape, kind: str, position: SourcePosition, name: str) -> np.ndarray:
+        """The array in its API type, or codes. Raises RuleError where it is not what the declaration says."""
         data = self.tensors(label, position)
         if isinstance(data, TensorFile):
-            if data.header.code != data.header.item and not data.header.vendor:
-                message = f"the data of '{clip(label)}' have item type 0x{data.header.code:x}"
-                self.report.depart(OLD_ITEM_TYPES, message, position)
-            if data.header.is_quantised:
-                raise UnsupportedError(f"the data of '{clip(label)}' are quantised, which is not supported yet")
-            array, found = data.array, data.header.kind
+            array, found = self._from_file(data, label, kind, position, name)
         else:
             array = np.asarray(data)
             found = KINDS.get(array.dtype.kind, str(array.dtype))
@@ -214,7 +238,27 @@ class Introducer:
             raise RuleError(f"expected data of shape {text(shape)} for '{clip(label)}', got {text(array.shape)}")
         if found != kind:
             raise RuleError(f"expected data of type {kind} for '{clip(label)}', got {found}")
-        return array.astype(DEFAULT[kind].api, copy=False)
+        return array if tensor_name(label) in self.coded else array.astype(DEFAULT[kind].api, copy=False)
+
+    def _from_file(
+        self, file: TensorFile, label: str, kind: str, position: SourcePosition, name: str
+    ) -> tuple[np.ndarray, str]:
+        """The array and its kind; codes that graph.quant has to decode are kept in `coded`."""
+        header = file.header
+        if header.code != header.item and not header.vendor:
+            message = f"the data of '{clip(label)}' have item type 0x{header.code:x}"
+            self.report.depart(OLD_ITEM_TYPES, message, position)
+        if codes.has_parameters(header):
+            message = f"the data of '{clip(label)}' say themselves what their codes stand for"
+            self.report.depart(ITEM_PARAMETERS, message, position)
+            return codes.old_values(file), header.kind
+        as_codes = header.kind == "integer" and kind == "scalar" and self.quant_of(name, header.shape) is not None
+        if as_codes:
+            message = f"the data of '{clip(label)}' are integers, read as codes of graph.quant"
+            self.report.depart(INTEGER_CODES, message, position)
+        if header.is_quantised or as_codes:
+            self.coded[tensor_name(label)] = file
+        return file.array, "scalar" if as_codes else header.kind
 
     def _constant(self, values: Mapping[str, Value], kind: str, name: str) -> Tensor:
         items, declared = values["value"], values["shape"]
@@ -247,7 +291,7 @@ def _data_error(error: ModelError | RuleError, position: SourcePosition, name: s
         rule = error.rule or TENSOR_FILES.name
         return ModelError(str(error), where=position, op="variable", tensor=clip(name), rule=rule)
     rule = error.rule or (UNSUPPORTED if isinstance(error, UnsupportedError) else TENSOR_FILES).name
-    if error.where == position:
+    if isinstance(error.where, SourcePosition):
         error.rule = rule
         return error
     source = f"{error.where}: " if error.where else ""

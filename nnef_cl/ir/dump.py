@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nnef_cl.ir.graph import Graph, Node
+from nnef_cl.ir.tensor import TensorSpec
 
 MAX_WIDTH = 48
 """Names and specs longer than this do not widen their column."""
@@ -34,7 +35,8 @@ def dump(graph: Graph) -> str:
 
 
 def _spec(graph: Graph, name: str) -> str:
-    return str(graph.tensors[name])
+    quant = graph.tensors[name].quant
+    return f"{graph.tensors[name]} {{{quant}}}" if quant else str(graph.tensors[name])
 
 
 def _content(graph: Graph, name: str) -> str:
@@ -63,7 +65,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
         "tensors": {
-            name: {"shape": list(spec.shape), "type": str(spec.dtype), "layout": str(spec.layout)}
+            name: {"shape": list(spec.shape), "type": str(spec.dtype), "layout": str(spec.layout)} | quantisation(spec)
             for name, spec in graph.tensors.items()
         },
         "constants": {name: _constant(graph, name) for name in graph.constants},
@@ -72,6 +74,14 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "nodes": [_node(node) for node in graph.nodes],
         "warnings": list(graph.warnings),
     }
+
+
+def quantisation(spec: TensorSpec) -> dict[str, Any]:
+    """How the tensor is quantised, for JSON; nothing where it is not. Arrays as nested lists."""
+    if spec.quant is None:
+        return {}
+    parameters = {name: _plain(array.tolist()) for name, array in spec.quant.parameters.items()}
+    return {"quantisation": {"operation": spec.quant.op, **parameters, **spec.quant.attrs}}
 
 
 def _constant(graph: Graph, name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -106,6 +106,16 @@ class GraphBuilder:
             number += 1
         self._counters[hint] = number + 1
         return f"{hint}_{number}"
+
+    def rename(self, old: str, new: str, since: int) -> str:
+        """Another name for a tensor (no input) that only nodes from number `since` on know."""
+        self.tensors[new] = self.tensors.pop(old)
+        if old in self.constants:
+            self.constants[new] = self.constants.pop(old)
+        for number, node in enumerate(self.nodes[since:], since):
+            inputs, outputs = (tuple(new if n == old else n for n in names) for names in (node.inputs, node.outputs))
+            self.nodes[number] = replace(node, inputs=inputs, outputs=outputs)
+        return new
 
     def add_tensor(self, name: str, spec: TensorSpec) -> str:
         assert name not in self.tensors, name

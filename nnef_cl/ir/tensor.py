@@ -11,15 +11,18 @@ import numpy as np
 
 from nnef_cl.ir.dtype import F32, DType
 from nnef_cl.ir.layout import PLAIN, Layout, Shape
+from nnef_cl.ir.quant import Quant
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """shape: logical (N, C, spatial...) extents, whatever the layout."""
+    """shape: logical (N, C, spatial...) extents, whatever the layout. quant: how the values were rounded; they are
+    float32 all the same, so tensors that differ in it alone are alike for kernels."""
 
     shape: Shape
     dtype: DType = F32
     layout: Layout = PLAIN
+    quant: Quant | None = field(default=None, compare=False)
 
     @property
     def rank(self) -> int:

@@ -79,7 +79,7 @@ OPS = (
     op("""fragment linear_quantize( x: tensor<scalar>, min: tensor<scalar>, max: tensor<scalar>, bits: integer )
           -> ( y: tensor<scalar> )
           {
-              y = min_max_linear_quantize(x, min = min, max = max, bits = bits, signed = false, symmetric = false);
+              y = min_max_linear_quantize(x, min, max, bits = bits, signed = false, symmetric = false);
           }"""),
     op("""fragment logarithmic_quantize( x: tensor<scalar>, max: tensor<scalar>, bits: integer )
           -> ( y: tensor<scalar> )

@@ -25,7 +25,8 @@ def scale(graph: Graph, ops: Table, target: Target) -> Graph:
         if found is None:
             nodes.append(node)
             constants = all(name in builder.constants for name in node.inputs[1:3])
-            if node.op == "conv" and constants and _private(node.outputs[0], graph, consumers):
+            exact = any(graph.tensors[name].quant for name in node.inputs[1:3])  # codes must stay what they are
+            if node.op == "conv" and constants and not exact and _private(node.outputs[0], graph, consumers):
                 convs[node.outputs[0]] = len(nodes) - 1
             continue
         producer, operand = found
