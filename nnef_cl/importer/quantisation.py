@@ -230,7 +230,8 @@ class Quantiser:
             return Quant(op, {p.name: arrays[p.name] for p in STANDARD[op].tensor_parameters[1:]}, attrs)
         except RuleError as error:
             where, rule = getattr(error, "position", entry.position), error.rule or QUANTISATION.name
-            raise ModelError(str(error), where=where, op=clip(entry.operation), tensor=clip(entry.tensor), rule=rule) from None
+            op, tensor = clip(entry.operation), clip(entry.tensor)
+            raise ModelError(str(error), where=where, op=op, tensor=tensor, rule=rule) from None
 
 
 def _flattened(value: Any, argument: Argument) -> tuple[Shape, list[Any]]:

@@ -14,7 +14,6 @@ import pytest
 
 from nnef_cl.errors import FileFormatError, InputError, ModelError, UnsupportedError, UsageError
 from nnef_cl.format.parser import parse_document
-from nnef_cl.format.quant_file import parse_quant
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.format.tensor_file import write_tensor
 from nnef_cl.importer import LENIENT, STRICT, Dialect, import_document, import_model
@@ -623,6 +622,7 @@ def test_deprecated_forms_warn_the_strict() -> None:
 
 def test_every_difference_is_tested() -> None:
     tested = {name.partition(",")[0] for name in FEATURES} | {"named-tensors", "shape-of", "old-item-types", "data-of-state"}
+    tested |= {"item-parameters", "integer-codes", "empty-ranges"}  # test_quantisation.py
     assert tested == {rule.name for rule in DIFFERENCES}
 
 
@@ -666,13 +666,7 @@ def test_flat_syntax_needs_no_extension() -> None:
     assert load("[y, z] = split(x, axis = 1, ratios = [1, 1]);", extensions="", dialect=STRICT).warnings == ()
 
 
-# Quantisation and files ------------------------------------------------------------------------------------
-def test_quantisation_is_refused() -> None:
-    entries = parse_quant('\n"x": linear_quantize(min = 0.0, max = 1.0, bits = 8);')
-    error = refused("graph.quant:2:1: linear_quantize 'x': quantisation is not supported yet", "y = x;", quant=entries)
-    assert isinstance(error, UnsupportedError)
-
-
+# Files -----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model with variable 'v/w' of shape [2], holding 1 and 2."""
@@ -692,8 +686,8 @@ def test_model_of_a_folder(folder: Path) -> None:
 
 
 def test_faults_of_files_name_the_variable(folder: Path) -> None:
-    (folder / "graph.quant").write_text('"w": linear_quantize(min = 0.0, max = 1.0, bits = 8);')
-    with pytest.raises(UnsupportedError, match=r"^graph\.quant:1:1: linear_quantize 'w': quantisation"):
+    (folder / "graph.quant").write_text('"w": linear_quantize(min = 0.0, max = 1.0);')
+    with pytest.raises(ModelError, match=r"^graph\.quant:1:1: linear_quantize 'w': argument 'bits' is missing"):
         import_model(folder)
     (folder / "graph.quant").unlink()
     (folder / "v" / "w.dat").write_bytes(b"")
