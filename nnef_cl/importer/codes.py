@@ -10,6 +10,7 @@ from nnef_cl.errors import RuleError
 from nnef_cl.format.tensor_file import TensorFile, TensorHeader
 from nnef_cl.importer.dialect import QUANTISATION
 from nnef_cl.ir.quant import Quant, exponents
+from nnef_cl.ir.tensor import unrepeated
 
 OLD_LOGARITHMIC = 0x11
 """Item type of files from before NNEF 1.0.3."""
@@ -22,7 +23,11 @@ def has_parameters(header: TensorHeader) -> bool:
 
 def old_values(file: TensorFile) -> np.ndarray:
     """float32 values by the deprecated parameters: the least code is `min`, the greatest `max`. Raises RuleError."""
-    header, codes = file.header, file.array
+    return np.broadcast_to(_old_values(file), file.array.shape)
+
+
+def _old_values(file: TensorFile) -> np.ndarray:
+    header, codes = file.header, unrepeated(file.array)
     least, greatest = (np.asarray(value, np.float32) for value in struct.unpack_from("<2f", header.parameters))
     if not (np.isfinite(least) and np.isfinite(greatest) and least < greatest):
         raise RuleError(f"the codes' range in the header is from {least} to {greatest}, which is none")
@@ -43,10 +48,11 @@ def values(file: TensorFile, quant: Quant | None) -> np.ndarray:
     if quant is None:
         message = "the data are quantised: they are codes, and graph.quant does not say what they stand for"
         raise RuleError(message, QUANTISATION.name)
+    codes = unrepeated(file.array)
     low, high = quant.code_range(file.header.is_signed)
-    for code in (int(file.array.min()), int(file.array.max())):
+    for code in (int(codes.min()), int(codes.max())):
         if not low <= code <= high:
             bits = f"{quant.attrs['bits']} bits"
             message = f"code {code} of the data is outside of {low}..{high}, what {bits} in graph.quant allow"
             raise RuleError(message, QUANTISATION.name)
-    return quant.dequantise(file.array, file.header.bits, file.header.is_signed)
+    return np.broadcast_to(quant.dequantise(codes, file.header.bits, file.header.is_signed), file.array.shape)

@@ -63,7 +63,7 @@ class Quantiser:
         known = {identifier.name for statement in self.body for identifier in targets(statement.target)}
         for name, entry in self.entries.items():
             with self._guard(entry):
-                if name not in known:
+                if name not in known and name not in self.expander.lost:
                     hint = suggestion(name, known) or "; entries name identifiers of the graph, not labels"
                     raise RuleError(f"the graph has no tensor '{clip(name)}'{hint}")
 

@@ -107,7 +107,7 @@ def _check(
     recovered: Recovered, entries: list[QuantEntry], container: Container, table: Table, report: Report
 ) -> None:
     """Semantics, argument validity, tensor files and quantisation of what could be read."""
-    importer = Importer(recovered.document, table, _headers(container), {}, report)
+    importer = Importer(recovered.document, table, _headers(container), {}, report, entries)
     importer.expander.lost = frozenset(recovered.lost)
     importer.expander.unsound |= recovered.unsound
     if recovered.open_head:

@@ -63,3 +63,8 @@ class Constant:
     def is_literal(self) -> bool:
         """One number, whatever the rank: it can be written into the kernel."""
         return self.array.size == 1
+
+
+def unrepeated(array: np.ndarray) -> np.ndarray:
+    """Extent 1 along the axes where the array repeats without taking memory."""
+    return array[tuple(slice(1 if stride == 0 else None) for stride in array.strides)]

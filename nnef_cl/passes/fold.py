@@ -12,7 +12,7 @@ from nnef_cl.codegen.target import Target
 from nnef_cl.errors import ModelError, RuleError
 from nnef_cl.ir.dtype import F32, I64
 from nnef_cl.ir.graph import Graph, GraphBuilder, Node
-from nnef_cl.ir.tensor import Constant, TensorSpec
+from nnef_cl.ir.tensor import Constant, TensorSpec, unrepeated
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.shapes import broadcast
 
@@ -62,7 +62,7 @@ class _Folding:
         if op.reference is None or not all(name in constants for name in node.inputs):
             return None
         arrays = [constants[name].array for name in node.inputs]
-        return [_unrepeated(array) for array in arrays] if op.is_pointwise else arrays
+        return [unrepeated(array) for array in arrays] if op.is_pointwise else arrays
 
     def _volume(self, node: Node, arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec]) -> int | None:
         """Elements of the results; None where computing them is too much work."""
@@ -92,7 +92,7 @@ class _Folding:
             return name
         if name not in self.floats:
             made = self.builder.unique(f"{name}.float")
-            array = np.broadcast_to(_unrepeated(constant.array).astype(np.float32), spec.shape)
+            array = np.broadcast_to(unrepeated(constant.array).astype(np.float32), spec.shape)
             self.floats[name] = self.builder.add_constant(made, replace(spec, dtype=F32), Constant(array))
         return self.floats[name]
 
@@ -109,12 +109,7 @@ class _Folding:
         if constant is None or constant.array.size == 1 or 0 not in constant.array.strides:
             return name
         if name not in self.slim:
-            array, spec = _unrepeated(constant.array), self.builder.tensors[name]
+            array, spec = unrepeated(constant.array), self.builder.tensors[name]
             once = self.builder.unique(f"{name}_once")
             self.slim[name] = self.builder.add_constant(once, replace(spec, shape=array.shape), Constant(array))
         return self.slim[name]
-
-
-def _unrepeated(array: np.ndarray) -> np.ndarray:
-    """Extent 1 along the axes where the array repeats without taking memory."""
-    return array[tuple(slice(1 if stride == 0 else None) for stride in array.strides)]

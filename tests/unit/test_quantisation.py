@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from nnef_cl.format.parser import parse_document
 from nnef_cl.format.quant_file import parse_quant
 from nnef_cl.format.tensor_file import ItemType, TensorFile, read_tensor_file, write_tensor
 from nnef_cl.importer import LENIENT, STRICT, import_document
+from nnef_cl.importer.validate import validate_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.quant import Quant, ceil_log2, power_of_two, round_log2
 from nnef_cl.ops import STANDARD
@@ -428,3 +431,25 @@ def test_readings() -> None:
         for dialect in (STRICT, LENIENT):
             [warning] = load("y = x + 0.0;", f"'y': {empty};", dialect=dialect).warnings
             assert warning.startswith("graph.quant:1:1: ") and warning.endswith("[empty-ranges]")
+
+
+def test_validation_finds_every_fault_of_entries(tmp_path: Path) -> None:
+    """All in one go, by the headers of tensor files: gigabytes of codes take no memory."""
+    body = "x = external(shape = [1, 3]);\nw = variable(shape = [60000, 60000], label = 'w');\ny = relu(x);"
+    (tmp_path / "graph.nnef").write_text(f"version 1.0;\ngraph g( x ) -> ( y )\n{{\n{body}\n}}\n")
+    (tmp_path / "graph.quant").write_text(
+        f"'y': linear_quantize(min = 0.0, max = [[1.0, 2.0]], bits = 8);\n'z': {HALVES};\n'x': quantize(bits = 8);\n"
+        "'w': linear_quantize(min = 0.0, max = 1.0, bits = 1);\n"
+    )
+    header = stored(np.int64([[0]]), 1, ItemType.QUANTISED_UNSIGNED).header
+    with (tmp_path / "w.dat").open("wb") as file:
+        write_tensor(file, np.zeros((1, 1), np.int64), bits=header.bits, code=header.item)
+        file.seek(4)
+        file.write(struct.pack("<4I", 450_000_000, 2, 60000, 60000))
+        file.truncate(128 + 450_000_000)  # holes
+    tracemalloc.start()
+    findings = validate_model(tmp_path).findings
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [str(finding.where) for finding in findings] == ["graph.quant:1:33", "graph.quant:2:1", "graph.quant:3:1"]
+    assert peak < 8 << 20
