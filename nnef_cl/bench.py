@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnef_cl.ir.graph import Graph
+from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Table
 from nnef_cl.session import Session
@@ -123,10 +123,13 @@ def batch_items(inputs: Mapping[str, TensorSpec]) -> int:
 
 def count_flops(graph: Graph, ops: Table) -> int:
     """Floating-point operations of one run: what the operations that declare `flops` say."""
-    total = 0
-    for node in graph.nodes:
-        flops = ops[node.op].flops
-        if flops is not None:
-            inputs = [graph.tensors[name].shape for name in node.own_inputs]
-            total += flops(inputs, [graph.tensors[name].shape for name in node.outputs], node.attrs)
-    return total
+    return sum(node_flops(node, graph, ops) for node in graph.nodes)
+
+
+def node_flops(node: Node, graph: Graph, ops: Table) -> int:
+    """Floating-point operations of one node, 0 where its operation declares none."""
+    flops = ops[node.op].flops
+    if flops is None:
+        return 0
+    inputs = [graph.tensors[name].shape for name in node.own_inputs]
+    return flops(inputs, [graph.tensors[name].shape for name in node.outputs], node.attrs)

@@ -62,11 +62,8 @@ class Executable:
         self._launches = [self._bind(step) for step in self.plan.steps]
 
     def _bind(self, step: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
-        import pyopencl as cl  # noqa: PLC0415
-
-        with self.device.translated(f"making the kernel of {step.op} '{step.node}'"):
-            kernel = cl.Kernel(self._functions[step.kernel.name], step.kernel.name)
-            kernel.set_args(*(self._buffers[b] for b in step.arguments))
+        name, buffers = step.kernel.name, [self._buffers[b] for b in step.arguments]
+        kernel = self.device.kernel(self._functions[name], name, buffers, f"of {step.op} '{step.node}'")
         return kernel, step.kernel.global_size, step.kernel.local_size
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

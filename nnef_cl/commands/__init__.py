@@ -7,12 +7,25 @@ from typing import Annotated
 
 import typer
 
-from nnef_cl.commands import bench, cache, conformance, demo, devices, doctor, dump, info, run, validate
+from nnef_cl.commands import (
+    bench,
+    cache,
+    conformance,
+    demo,
+    devices,
+    doctor,
+    dump,
+    info,
+    peak,
+    profile,
+    run,
+    validate,
+)  # fmt: skip
 from nnef_cl.commands.common import guarded
 
 COMMANDS = (
-    demo.demo, devices.devices, doctor.doctor, info.info, validate.validate, run.run, bench.bench, dump.dump,
-    conformance.conformance, cache.cache,
+    demo.demo, devices.devices, doctor.doctor, info.info, validate.validate, run.run, bench.bench, profile.profile,
+    peak.peak, dump.dump, conformance.conformance, cache.cache,
 )  # fmt: skip
 """In the order of the help page."""
 

@@ -29,7 +29,7 @@ from nnef_cl.device.trust import Trust
 from nnef_cl.errors import DeviceError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from pyopencl import Buffer, CommandQueue, Context, Program
+    from pyopencl import Buffer, CommandQueue, Context, Kernel, Program
 
 LOG_LINES = 20
 MEMORY_CODES = (-4, -6, -61)
@@ -93,6 +93,19 @@ class Device:
                 "options": options, "kind": self.programs.kind,
             }  # fmt: skip
             build_ahead(setting, missing, finished)
+
+    def kernel(self, program: Program, name: str, buffers: Sequence[Buffer], purpose: str = "") -> Kernel:
+        """A kernel of the program with its arguments bound; the caller keeps the buffers. purpose: for messages."""
+        cl = opencl()
+        with self.translated(f"making the kernel {purpose or name}"):
+            kernel: Kernel = cl.Kernel(program, name)
+            kernel.set_args(*buffers)
+        return kernel
+
+    def launch(self, kernel: Kernel, global_size: tuple[int, ...], local_size: tuple[int, ...]) -> None:
+        """Enqueues one kernel."""
+        with self.translated(f"running {kernel.function_name}"):
+            opencl().enqueue_nd_range_kernel(self.queue, kernel, global_size, local_size)
 
     def buffer(self, nbytes: int) -> Buffer:
         """A buffer of nbytes (one byte for 0: OpenCL has no empty ones), undefined content. Give it back with
