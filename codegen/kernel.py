@@ -127,8 +127,10 @@ class Launch:
 class Candidate:
     """algorithm: for people (`direct`, `depthwise`). scratch: temporary tensors between the launches.
 
+    exact: it rounds no more than the sum of products by definition does.
     """
 
     algorithm: str
     launches: tuple[Launch, ...]
     scratch: tuple[TensorSpec, ...] = ()
+    exact: bool = True

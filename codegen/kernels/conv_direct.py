@@ -209,12 +209,15 @@ def conv_direct(
     return kernel
 
 
-def choose_tile(vectors: int, pixels: int, registers: int) -> tuple[int, int]:
-    """(vectors, pixels) of one register tile: least work over the whole row, loads and recomputed pixels counted."""
+def choose_tile(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> tuple[int, int]:
+    """(vectors, pixels) of one register tile: least work over the whole row, loads and recomputed pixels counted.
+
+    largest: most accumulators.
+    """
     best: tuple[float, int, int] | None = None
     for blocks in (b for b in (1, 2, 3, 4) if vectors % b == 0):
         for tile in range(1, min(pixels, (registers - 1 - blocks) // blocks + 1) + 1):
-            if blocks * tile + blocks > registers:
+            if blocks * tile + blocks > registers or blocks * tile > max(1, largest):
                 continue
             steps = -(-pixels // tile) * (vectors // blocks)
             cost = steps * (max(blocks * tile, blocks + tile) / 2 + 1.5)

@@ -29,10 +29,12 @@ from nnef_cl.ir.dtype import F32, DType
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
+from nnef_cl.ops.conv_cost import cheapest_first
 from nnef_cl.ops.conv_launch import conv_launch, extra_operands
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.shapes import slice_bounds
 from nnef_cl.ops.windows import Window, down_window, up_window
+from nnef_cl.ops.winograd import winograd_candidates
 
 MOST_AXES = 5
 """Of tensors that the fast kernels of convolutions can walk."""
@@ -288,9 +290,12 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
     candidates = []
     if problem.constants[1] is not None and problem.constants[2] is not None and x.rank <= MOST_AXES:
         flat = _flat(problem, geometry)
-        launch = conv_launch(problem, _accesses(problem, flat), geometry, groups, target)
+        accesses = _accesses(problem, flat)
+        launch = conv_launch(problem, accesses, geometry, groups, target)
         if launch is not None:
             candidates.append(Candidate(launch.kernel.stem, (launch,)))
+        candidates += winograd_candidates(problem, accesses, geometry, groups, target)
+        candidates = cheapest_first(candidates, target)
     if not candidates or (x.layout.block == 1 and y.layout.block == 1):
         candidates.append(_general(problem, geometry, groups, False, target))
     return candidates

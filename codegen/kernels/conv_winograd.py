@@ -1,0 +1,195 @@
+"""Winograd convolution: tiles are transformed, multiplied point by point as matrices, and transformed back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.expression import Epilogue
+from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
+from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, choose_tile
+from nnef_cl.codegen.kernels.toom_cook import Transform, combination
+from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.target import Target
+
+from nnef_cl.ir.layout import Shape
+
+GROUPS_PER_UNIT = 4
+"""Of the fused form: each group has transformed tiles of its own, which should stay in the cache."""
+
+
+@dataclass(frozen=True)
+class ConvWinograd(Kernel):
+    """x, y: (N, C, 1, height, width), y in channel blocks. rows, columns: the transforms along height and width.
+
+    part: 'input' writes the transformed tiles, [tile groups][points][C blocks][tile][lanes]; 'output' multiplies
+    them with the filter, transforms back and stores; 'fused' does both for one group of tiles at a time.
+    """
+
+    stem: ClassVar[str] = "conv_winograd"
+    part: str
+    x: Access
+    y: Access
+    extras: tuple[Access, ...]
+    epilogue: Epilogue
+    geometry: Geometry
+    rows: Transform
+    columns: Transform
+    blocks: int
+    tile: int
+    grid: Grid
+
+    @property
+    def title(self) -> str:
+        step = {"input": "input transform", "output": "products and output transform", "fused": "fused"}[self.part]
+        return (
+            f"F({self.rows.outputs}x{self.columns.outputs}, {self.rows.taps}x{self.columns.taps}) {step}, "
+            f"x {self.x.spec}, y {self.y.spec}, {self.tile} tiles x {self.blocks} x {self.width} channels"
+        )
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size
+
+    @property
+    def arguments(self) -> str:
+        filter = ["__global const float *restrict filter", "__global const float *restrict bias"]
+        tail = [*(e.argument for e in self.extras), self.y.result_argument]
+        return ", ".join({
+            "input": [self.x.argument, "__global float *restrict tiles"],
+            "output": ["__global const float *restrict tiles", *filter, *tail],
+            "fused": [self.x.argument, *filter, *tail, "__global float *restrict tiles"],
+        }[self.part])  # fmt: skip
+
+    @property
+    def width(self) -> int:
+        return self.y.block
+
+    @property
+    def type(self) -> str:
+        return f"float{self.width}"
+
+    @property
+    def points(self) -> int:
+        return self.rows.points * self.columns.points
+
+    @property
+    def in_blocks(self) -> int:
+        return -(-self.x.spec.shape[1] // self.width)
+
+    @property
+    def channel_tiles(self) -> int:
+        return -(-self.y.spec.shape[1] // (self.width * self.blocks))
+
+    @property
+    def tiles_high(self) -> int:
+        return -(-self.y.spec.shape[3] // self.rows.outputs)
+
+    @property
+    def tiles_wide(self) -> int:
+        return -(-self.y.spec.shape[4] // self.columns.outputs)
+
+    @property
+    def tile_count(self) -> int:
+        return self.y.spec.shape[0] * self.tiles_high * self.tiles_wide
+
+    @property
+    def groups(self) -> int:
+        """Of tiles; the last one overlaps the one before it."""
+        return -(-self.tile_count // self.tile)
+
+    @property
+    def point_size(self) -> int:
+        """Floats of one point of a group of tiles."""
+        return self.in_blocks * self.tile * self.width
+
+    @property
+    def group_size(self) -> int:
+        return self.points * self.point_size
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return {
+            "input": (self.groups, self.in_blocks, self.tile), "output": (self.channel_tiles, self.groups),
+            "fused": (self.groups,),
+        }[self.part]  # fmt: skip
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return {"input": ("group", "block", "t"), "output": ("ktile", "group"), "fused": ("group",)}[self.part]
+
+    def source(self, axis: int, index: str) -> str:
+        """C text: where a coordinate reads; a tile may reach further than any window does, hence the clamp."""
+        extent = self.x.spec.shape[2 + axis]
+        mapped = border_index(self.geometry.border, index, extent)
+        return mapped if self.geometry.border == "replicate" else f"clamp({mapped}, 0, {extent - 1})"
+
+    @property
+    def tested(self) -> bool:
+        return tested(self.geometry.border)
+
+    def transformed(self, matrix: str, transform: Transform, names: list[str]) -> list[str]:
+        """C text of each row of a matrix applied to values."""
+        return [combination(row, names, self.type) for row in getattr(transform, matrix)]
+
+    def finish(self, column: int, value: str) -> list[str]:
+        """Epilogue and store of output column `column` of the row `oh` of a tile."""
+        spatial = ["0", "oh", f"(ow + {column})"]
+        operands = [value, *(e.load_channels("n", "block", spatial, self.width) for e in self.extras)]
+        steps, result = self.epilogue.expression.statements(operands, self.width)
+        return [*steps, self.y.store_channels(result, "n", "block", spatial, self.width)]
+
+
+@dataclass(frozen=True)
+class PackWinograd(PackFloats):
+    """(K, C, taps...) -> [K tiles][points][C, whole blocks][blocks x width], transformed and padded with zeros."""
+
+    rows: Transform
+    columns: Transform
+    width: int
+    blocks: int
+
+    def shape(self, filter: Shape) -> Shape:
+        k, c = filter[:2]
+        lanes = self.width * self.blocks
+        points = self.rows.points * self.columns.points
+        return (-(-k // lanes), points, -(-c // self.width) * self.width, lanes)
+
+    def __call__(self, filter: np.ndarray) -> np.ndarray:
+        k, c = filter.shape[:2]
+        tiles, points, channels, lanes = self.shape(filter.shape)
+        taps = filter.reshape(k, c, self.rows.taps, self.columns.taps)
+        values = self.columns.weights(self.rows.weights(taps, 2), 3).astype(np.float32)
+        padded = zero_padded(values.reshape(k, c, points), (tiles * lanes, channels, points))
+        return padded.reshape(tiles, lanes, channels, points).transpose(0, 3, 2, 1)
+
+
+def conv_winograd(
+    part: str, x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry,
+    rows: Transform, columns: Transform, target: Target,
+) -> ConvWinograd:  # fmt: skip
+    """The kernel; the products of one register tile fit into private memory."""
+    n, k, _, height, width = y.spec.shape
+    count = n * -(-height // rows.outputs) * -(-width // columns.outputs)
+    most = MAX_PATCH // (rows.points * columns.points * y.block)
+    blocks, tile = choose_tile(-(-k // y.block), count, target.vector_registers, most)
+    kernel = ConvWinograd(
+        part, x, y, extras, epilogue, geometry, rows, columns, blocks, tile, Grid.of(1, target, y.block)
+    )  # fmt: skip
+    return replace(kernel, grid=_grid(kernel, target))
+
+
+def _grid(kernel: ConvWinograd, target: Target) -> Grid:
+    count = math.prod(kernel.counts)
+    if kernel.part == "fused":
+        return Grid(count, -(-count // (target.compute_units * GROUPS_PER_UNIT)), 1)
+    cost = 4 * kernel.points if kernel.part == "input" else kernel.points * kernel.in_blocks * kernel.width
+    return Grid.of(count, target, kernel.width, cost)

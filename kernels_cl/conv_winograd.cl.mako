@@ -1,0 +1,153 @@
+## Winograd convolution: input transform, one matrix product per point, output transform with the epilogue.
+<%namespace name="grid" file="/_lib/grid.cl.mako"/>\
+<%
+    V, T, B = p.width, p.tile, p.blocks
+    H, W = p.x.spec.shape[3:]
+    ROWS, COLUMNS = p.rows, p.columns
+%>\
+__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
+void ${p.name}(${p.arguments})
+{
+${grid.loop(p.grid)}\
+${grid.split(p.names, p.counts)}\
+        const int start = min(group * ${T}, ${p.tile_count - T});
+% if p.part == "input":
+${place()}\
+        __global float *to = tiles + group * ${p.group_size} + (block * ${T} + t) * ${V};
+${transform_input()}\
+% elif p.part == "output":
+        __global const float *from = tiles + group * ${p.group_size};
+${multiply()}\
+% else:
+        __global float *own = tiles + get_group_id(0) * ${p.group_size};
+        for (int block = 0; block < ${p.in_blocks}; ++block)
+        for (int t = 0; t < ${T}; ++t) {
+${place()}\
+            __global float *to = own + (block * ${T} + t) * ${V};
+${transform_input()}\
+        }
+        __global const float *from = own;
+        for (int ktile = 0; ktile < ${p.channel_tiles}; ++ktile) {
+${multiply()}\
+        }
+% endif
+    }
+}
+<%def name="place()">\
+        int number = start + t;
+        const int ow = number % ${p.tiles_wide} * ${COLUMNS.outputs}; number /= ${p.tiles_wide};
+        const int first_row = number % ${p.tiles_high} * ${ROWS.outputs};
+        const int n = number / ${p.tiles_high};
+</%def>
+<%def name="transform_input()">\
+        float part[${p.points * V}];
+        const int ih0 = first_row - (${p.geometry.before[1]}), iw0 = ow - (${p.geometry.before[2]});
+        for (int i = 0; i < ${ROWS.points}; ++i) {
+            const int ih = ih0 + i, sh = ${p.source(1, "ih")};
+% if p.tested:
+            const int inside = ih >= 0 && ih < ${H};
+% endif
+            ${p.type} ${", ".join(f"d{k}" for k in range(COLUMNS.points))};
+            if (iw0 >= 0 && iw0 + ${COLUMNS.points} <= ${W}) {
+% for k in range(COLUMNS.points):
+                d${k} = ${p.x.load_channels("n", "block", ["0", "sh", f"(iw0 + {k})"], V)};
+% endfor
+            } else {
+% for k in range(COLUMNS.points):
+                {
+                    const int iw = iw0 + ${k}, sw = ${p.source(2, "iw")};
+                    d${k} = ${p.x.load_channels("n", "block", ["0", "sh", "sw"], V)};
+% if p.tested:
+                    if (iw < 0 || iw >= ${W})
+                        d${k} = (${p.type})(0.0f);
+% endif
+                }
+% endfor
+            }
+% if p.tested:
+            if (!inside)
+                ${" = ".join(f"d{k}" for k in range(COLUMNS.points))} = (${p.type})(0.0f);
+% endif
+% for k, value in enumerate(p.transformed("data", COLUMNS, [f"d{k}" for k in range(COLUMNS.points)])):
+            vstore${V}(${value}, i * ${COLUMNS.points} + ${k}, part);
+% endfor
+        }
+        for (int j = 0; j < ${COLUMNS.points}; ++j) {
+% for i in range(ROWS.points):
+            const ${p.type} c${i} = vload${V}(${i * COLUMNS.points} + j, part);
+% endfor
+% for i, value in enumerate(p.transformed("data", ROWS, [f"c{i}" for i in range(ROWS.points)])):
+            vstore${V}(${value}, 0, to + (${i * COLUMNS.points} + j) * ${p.point_size});
+% endfor
+        }
+</%def>
+<%def name="multiply()">\
+        __global const float *w = filter + ktile * ${p.points * p.in_blocks * V * B * V};
+        float product[${p.points * T * B * V}];
+        for (int point = 0; point < ${p.points}; ++point) {
+            __global const float *s = from + point * ${p.point_size};
+% for b in range(B):
+% for t in range(T):
+            ${p.type} a${t}_${b} = (${p.type})(0.0f);
+% endfor
+% endfor
+            for (int step = 0; step < ${p.in_blocks}; ++step, s += ${T * V})
+            for (int c = 0; c < ${V}; ++c) {
+% for b in range(B):
+                const ${p.type} w${b} = vload${V}(${b}, w);
+% endfor
+                w += ${B * V};
+% for t in range(T):
+                const float s${t} = s[${t * V} + c];
+% for b in range(B):
+                a${t}_${b} = fma((${p.type})(s${t}), w${b}, a${t}_${b});
+% endfor
+% endfor
+            }
+% for t in range(T):
+% for b in range(B):
+            vstore${V}(a${t}_${b}, point * ${T * B} + ${t * B + b}, product);
+% endfor
+% endfor
+        }
+        for (int t = 0; t < ${T}; ++t)
+        for (int b = 0; b < ${B}; ++b) {
+${place()}\
+            const int block = ktile * ${B} + b;
+${transform_output()}\
+        }
+</%def>
+<%def name="transform_output()">\
+            float part[${ROWS.outputs * COLUMNS.points * V}];
+            for (int j = 0; j < ${COLUMNS.points}; ++j) {
+% for i in range(ROWS.points):
+                const ${p.type} c${i} = vload${V}((${i * COLUMNS.points} + j) * ${T * B} + t * ${B} + b, product);
+% endfor
+% for i, value in enumerate(p.transformed("answer", ROWS, [f"c{i}" for i in range(ROWS.points)])):
+                vstore${V}(${value}, ${i * COLUMNS.points} + j, part);
+% endfor
+            }
+            const ${p.type} term = vload${V}(block, bias);
+            for (int i = 0; i < ${ROWS.outputs}; ++i) {
+                const int oh = first_row + i;
+% if p.y.spec.shape[3] % ROWS.outputs:
+                if (oh >= ${p.y.spec.shape[3]})
+                    break;
+% endif
+% for k in range(COLUMNS.points):
+                const ${p.type} d${k} = vload${V}(i * ${COLUMNS.points} + ${k}, part);
+% endfor
+% for k, value in enumerate(p.transformed("answer", COLUMNS, [f"d{k}" for k in range(COLUMNS.points)])):
+% if p.y.spec.shape[4] % COLUMNS.outputs:
+                if (ow + ${k} < ${p.y.spec.shape[4]}) {
+% else:
+                {
+% endif
+                    const ${p.type} sum = term + (${value});
+% for line in p.finish(k, "sum"):
+                    ${line}
+% endfor
+                }
+% endfor
+            }
+</%def>
