@@ -31,7 +31,7 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Table
-from nnef_cl.plan.build import Choose, build_plan, first
+from nnef_cl.plan.build import PRECISIONS, Choose, build_plan, first
 from nnef_cl.plan.records import Plan
 from nnef_cl.state import State, as_stored
 
@@ -43,6 +43,7 @@ def load(
     path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
+    precision: str = "default",
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -51,10 +52,13 @@ def load(
     profile: count device time. threads: of a CPU device; can be set only before the first use of OpenCL in a process.
     rules: instead of devices.yaml. progress: called with (stage, done, total). dialect: how the file is read,
     'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. ops: what operations mean,
-    STANDARD | table(MINE) with operations of your own (docs/extending.md). Raises Error.
+    STANDARD | table(MINE) with operations of your own (docs/extending.md). precision: 'exact' excludes
+    algorithms that round more than the operations' definitions do; 'default' takes the fastest. Raises Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: expected {' or '.join(map(repr, PRECISIONS))}, got {precision!r}")
     request_threads(threads)
     timings: dict[str, float] = {}
     started = time.perf_counter()
@@ -64,7 +68,10 @@ def load(
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
     opened = open_device(device, rules=rules, profiling=profile)
-    return Session(graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source)
+    return Session(
+        graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source,
+        choose=PRECISIONS[precision],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def bench(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    precision: common.PrecisionOption = common.Precision.default,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -46,7 +47,9 @@ def bench(
         raise UsageError(f"--json {json_file}: the folder does not exist")
     table = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)
-    options: dict[str, Any] = {"device": device, "shapes": shapes, "dialect": dialect, "ops": table}
+    options: dict[str, Any] = {
+        "device": device, "shapes": shapes, "dialect": dialect, "ops": table, "precision": precision.value,
+    }  # fmt: skip
     from nnef_cl.bench import measure
     from nnef_cl.preprocess import random_inputs
 
@@ -65,7 +68,7 @@ def bench(
     )  # fmt: skip
     if not result.finite:
         common.say("warning: outputs hold NaN or infinity; times may not be those of real data")
-    report = described | {"options": _options(iterations, seconds, warmup, seed)} | results(result)
+    report = described | {"options": _options(iterations, seconds, warmup, seed, precision.value)} | results(result)
     report["gflop_per_second"] = report["model"]["flops"] / result.median * 1e-9
     _print(report, stderr=json_file == "-")
     if json_file == "-":
@@ -74,8 +77,8 @@ def bench(
         common.write_files({Path(json_file): common.text_writer(json.dumps(report, indent=2) + "\n")})
 
 
-def _options(iterations: int, seconds: float, warmup: int, seed: int) -> dict[str, Any]:
-    return {"iterations": iterations, "time": seconds, "warmup": warmup, "seed": seed}
+def _options(iterations: int, seconds: float, warmup: int, seed: int, precision: str) -> dict[str, Any]:
+    return {"iterations": iterations, "time": seconds, "warmup": warmup, "seed": seed, "precision": precision}
 
 
 def _facts(model: Path, session: Session) -> dict[str, Any]:

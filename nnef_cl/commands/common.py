@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -99,6 +100,19 @@ OpsOption = Annotated[
         help="Python file with operations of your own (OPS) and readers of item types (ITEMS); it is run.",
     ),
 ]  # fmt: skip
+
+
+class Precision(str, Enum):
+    """Which algorithms may be chosen."""
+
+    default = "default"
+    exact = "exact"
+
+
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option("--precision", help="exact: no algorithm that rounds more than the operations' definitions do."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -35,6 +35,7 @@ def dump(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    precision: common.PrecisionOption = common.Precision.default,
     ops: common.OpsOption = None,
     device: Annotated[
         str | None,
@@ -52,14 +53,14 @@ def dump(
     from nnef_cl import passes
     from nnef_cl.importer import import_model
     from nnef_cl.ops import INTERNAL
-    from nnef_cl.plan.build import build_plan
+    from nnef_cl.plan.build import PRECISIONS, build_plan
 
     table, target = given | INTERNAL, _target(device)
     imported = import_model(model, shapes=shapes, dialect=dialect, table=given)
     common.warn(imported)
     plan: Plan | None = None
     if show_plan or kernels is not None:
-        plan = build_plan(passes.run(imported, table, target), table, target)
+        plan = build_plan(passes.run(imported, table, target), table, target, PRECISIONS[precision.value])
     shown = None
     if after is not None or plan is None:
         shown = imported if after in (None, IMPORT) else passes.run(imported, table, target, until=after)

@@ -72,6 +72,7 @@ def run(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    precision: common.PrecisionOption = common.Precision.default,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -98,7 +99,10 @@ def run(
     keep: Any = "all" if dump and "all" in dump else tuple(dump or ())
     table = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)
-    loading: dict[str, Any] = {"device": device, "shapes": shapes, "keep": keep, "dialect": dialect, "ops": table}
+    loading: dict[str, Any] = {
+        "device": device, "shapes": shapes, "keep": keep, "dialect": dialect, "ops": table,
+        "precision": precision.value,
+    }  # fmt: skip
     with common.open_session(model, **loading) as session:
         common.warn(session.source_graph)
         arrays = _arrays(session, given, options, seed)

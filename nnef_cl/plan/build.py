@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,15 @@ class Store:
 def first(problem: Problem, candidates: list[Candidate]) -> Candidate:
     """The lowering functions' best guess."""
     return candidates[0]
+
+
+def exact(problem: Problem, candidates: list[Candidate]) -> Candidate:
+    """The best guess among those that round no more than the definition does."""
+    return next((candidate for candidate in candidates if candidate.exact), candidates[0])
+
+
+PRECISIONS: Mapping[str, Choose] = {"default": first, "exact": exact}
+"""default: within 1e-4 of the largest magnitude; exact: no algorithm that rounds more than the definition does."""
 
 
 def build_plan(graph: Graph, ops: Table, target: Target, choose: Choose = first) -> Plan:

@@ -1,0 +1,87 @@
+"""Every candidate of a convolution with three taps between blocked layouts, epilogue included, on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnef_cl.conformance.case import Case, case, f32, weights
+from nnef_cl.conformance.harness import compare, interpret, invocation, nth
+from nnef_cl.device import open_device
+from nnef_cl.format.parser import parse_document
+from nnef_cl.importer import import_document
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.plan.build import exact as exact_only
+from nnef_cl.session import Session
+from tests.conftest import OCLGRIND
+
+TOLERANCE = 1e-4
+"""Of the largest magnitude; what the README promises."""
+
+
+def conv(shape: Sequence[int], channels: int, *size: int, **attrs: Any) -> Case:
+    return case("conv", f32(*shape), weights(channels, shape[1], *size), weights(1, channels), **attrs)
+
+
+CASES = [
+    conv((1, 16, 8, 8), 16, 3, 3),
+    conv((2, 33, 7, 9), 17, 3, 3, padding=[(0, 2), (3, 1)]),
+    conv((1, 20, 6, 5), 70, 3, 3, border="replicate", padding=[(2, 3), (1, 4)]),
+    conv((1, 16, 6, 7), 33, 3, 3, border="reflect", padding=[(2, 1), (1, 2)]),
+    conv((1, 16, 6, 7), 33, 3, 3, border="reflect-even", padding=[(2, 2), (3, 2)]),
+    conv((1, 16, 9, 10), 16, 3, 3, padding=[(-1, -2), (-1, 1)]),
+    conv((3, 16, 4, 11), 16, 1, 3),
+    conv((1, 16, 11, 1), 48, 3, 1),
+    conv((2, 32, 13), 40, 3, padding=[(1, 1)]),
+]
+if not OCLGRIND:
+    CASES += [conv((1, 130, 30, 29), 97, 3, 3), conv((3, 64, 14, 14), 64, 3, 3)]
+
+
+def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
+    """1x1, which makes blocks, the convolution in question, the sum with another input, a relu; and the inputs."""
+    x, filter, bias = one.arrays
+    rng, channels = np.random.default_rng(x.size), x.shape[1]
+    first = rng.standard_normal((channels, channels, *(1,) * (x.ndim - 2)), np.float32) / np.float32(np.sqrt(channels))
+    residual = rng.standard_normal(one.reference()[0].shape, np.float32)
+    variables = {"first": first, "filter": filter, "bias": bias}
+    lines = [f"{k} = variable<scalar>(shape = {list(v.shape)}, label = '{k}');" for k, v in variables.items()]
+    lines += [f"{k} = external<scalar>(shape = {list(v.shape)});" for k, v in (("x", x), ("other", residual))]
+    lines += ["before = conv(x, first);", invocation(one, ("before", "filter", "bias"), ("result",))]
+    lines += ["total = add(result, other);", "y = relu(total);"]
+    text = f"version 1.0; graph g( x, other ) -> ( y ) {{ {' '.join(lines)} }}"
+    graph = import_document(parse_document(text), STANDARD, lambda label, position: variables[label])
+    return graph, {"x": x, "other": residual}
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("one", CASES, ids=lambda one: one.id)
+def test_every_candidate(one: Case, number: int, selector: str) -> None:
+    graph, inputs = network(one)
+    offered: list[str] = []
+
+    def choose(problem: Any, candidates: list[Any]) -> Any:
+        offered.extend(candidate.algorithm for candidate in candidates)
+        return nth(number)(problem, candidates)
+
+    with Session(graph, open_device(selector), STANDARD | INTERNAL, choose=choose) as session:
+        got, again = (session.run(inputs)["y"] for _ in range(2))
+        blocked = session.plan.target.vector_width >= 4
+    np.testing.assert_array_equal(got, again)
+    compare(one.id, got, interpret(graph, inputs)["y"], TOLERANCE)
+    assert not blocked or any("winograd" in name for name in offered)
+
+
+def test_exact_never_chooses_it(selector: str) -> None:
+    graph, inputs = network(conv((1, 64, 28, 28), 64, 3, 3))
+    device = open_device(selector)
+    with (
+        Session(graph, device, STANDARD | INTERNAL) as fast,
+        Session(graph, device, STANDARD | INTERNAL, choose=exact_only) as exact,
+    ):
+        assert not any("winograd" in step.algorithm for step in exact.plan.steps)
+        compare("exact", fast.run(inputs)["y"], exact.run(inputs)["y"], TOLERANCE)

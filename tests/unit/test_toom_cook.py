@@ -1,0 +1,80 @@
+"""Winograd's transforms against sliding dot products, and the cost that orders the candidates of conv."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nnef_cl.codegen.kernels.toom_cook import Transform, combination
+from nnef_cl.codegen.target import Target
+
+from nnef_cl.conformance.case import case, f32, weights
+from nnef_cl.conformance.harness import family_graph
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.ops.problem import make_problem
+
+OPS = STANDARD | INTERNAL
+
+
+@pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (2, 1), (2, 2), (2, 3), (3, 3), (4, 3), (2, 5), (4, 2)])
+def test_transforms_compute_sliding_products(outputs: int, taps: int) -> None:
+    transform, rng = Transform(outputs, taps), np.random.default_rng(outputs * taps)
+    data, filter = rng.standard_normal(transform.points), rng.standard_normal(taps)
+    products = transform.weights(filter, 0) * (np.array(transform.data) @ data)
+    expected = [data[i : i + taps] @ filter for i in range(outputs)]
+    np.testing.assert_allclose(np.array(transform.answer) @ products, expected, rtol=1e-12)
+
+
+def test_weights_along_any_axis() -> None:
+    filter = np.random.default_rng(1).standard_normal((2, 3, 4))
+    transform = Transform(2, 3)
+    expected = np.einsum("pt,atb->apb", np.array(transform.filter), filter)
+    np.testing.assert_allclose(transform.weights(filter, 1), expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ((1.0, 0.0, 0.0), "a"), ((-1.0, 0.0, 1.0), "-a + c"), ((0.0, 2.0, 0.0), "(T)(2.0f) * b"),
+        ((4.0, 1.0, -5.0), "fma((T)((-5.0f)), c, fma((T)(4.0f), a, b))"),
+    ],
+)  # fmt: skip
+def test_combinations_skip_what_vanishes(row: tuple[float, ...], text: str) -> None:
+    assert combination(row, ["a", "b", "c"], "T") == text
+
+
+def algorithms(channels: int, extent: int, size: int = 3, **attrs: object) -> list[str]:
+    """Of the candidates for a convolution to as many channels, cheapest first, on a device of vectors of 16."""
+    one = case("conv", f32(1, channels, extent, extent), weights(channels, channels, size, size), **attrs)
+    graph, _ = family_graph([one])
+    problem = make_problem(graph.nodes[0], graph.tensors, graph.constants, OPS)
+    blocked = [problem.outputs[0].with_layout(type(problem.outputs[0].layout)(16))]
+    lower = OPS["conv"].lower
+    assert lower is not None
+    target = Target.generic(16)
+    offered = lower(type(problem)(**vars(problem) | {"outputs": tuple(blocked)}), target)
+    assert [c.algorithm for c in offered if not c.exact] == [c.algorithm for c in offered if "winograd" in c.algorithm]
+    return [candidate.algorithm for candidate in offered]
+
+
+def test_estimates_prefer_large_tiles_on_large_maps_and_none_for_few_channels() -> None:
+    assert algorithms(64, 56)[0] == "winograd F4x4"
+    assert algorithms(3, 56)[0] == "conv_direct"
+
+
+@pytest.mark.parametrize(
+    ("size", "attrs"), [(5, {}), (1, {}), (3, {"stride": [2, 2]}), (3, {"dilation": [1, 2]}), (3, {"groups": 2})]
+)
+def test_only_where_it_is_right(size: int, attrs: dict[str, object]) -> None:
+    if attrs.get("groups"):
+        one = case("conv", f32(1, 32, 8, 8), weights(32, 16, size, size), **attrs)
+        graph, _ = family_graph([one])
+        problem = make_problem(graph.nodes[0], graph.tensors, graph.constants, OPS)
+        lower = OPS["conv"].lower
+        assert lower is not None and all(c.exact for c in lower(problem, Target.generic(16)))
+    else:
+        assert algorithms(32, 8, size, **attrs) == ["conv_direct"]
+
+
+def test_maps_smaller_than_a_tile() -> None:
+    assert "winograd F4x4" not in algorithms(64, 3) and "winograd F2x2" in algorithms(64, 3)
+    assert algorithms(64, 1) == ["conv_direct"]
