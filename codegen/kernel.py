@@ -31,6 +31,11 @@ class Kernel:
         return f"{self.stem}_{hashlib.sha256(repr(self).encode()).hexdigest()[:10]}"
 
     @property
+    def workspaces(self) -> int:
+        """How many arguments before the last, which is the result, hold the kernel's own intermediate values."""
+        return 0
+
+    @property
     def title(self) -> str:
         """One line for the generated header: what is computed, on which shapes."""
         raise NotImplementedError

@@ -52,6 +52,10 @@ class ConvWinograd(Kernel):
         )
 
     @property
+    def workspaces(self) -> int:
+        return int(self.part == "fused")
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 
@@ -62,11 +66,11 @@ class ConvWinograd(Kernel):
     @property
     def arguments(self) -> str:
         filter = ["__global const float *restrict filter", "__global const float *restrict bias"]
-        tail = [*(e.argument for e in self.extras), self.y.result_argument]
+        extras, tail = [e.argument for e in self.extras], self.y.result_argument
         return ", ".join({
             "input": [self.x.argument, "__global float *restrict tiles"],
-            "output": ["__global const float *restrict tiles", *filter, *tail],
-            "fused": [self.x.argument, *filter, *tail, "__global float *restrict tiles"],
+            "output": ["__global const float *restrict tiles", *filter, *extras, tail],
+            "fused": [self.x.argument, *filter, *extras, "__global float *restrict tiles", tail],
         }[self.part])  # fmt: skip
 
     @property

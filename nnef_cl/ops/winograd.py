@@ -63,10 +63,10 @@ def _candidate(problem: Problem, kernels: list[ConvWinograd]) -> Candidate:
         Packed(1, PackWinograd(last.rows, last.columns, last.width, last.blocks)),
         Packed(2, PackBias(problem.outputs[0].shape[1], 1, lanes)),
     )  # fmt: skip
-    tail = (*weights, *extra_operands(problem), Output())
+    rest = (*weights, *extra_operands(problem))
     name = f"winograd F{last.rows.outputs}x{last.columns.outputs}"
     if last.part == "fused":
-        launches: tuple[Launch, ...] = (Launch(last, (Input(0), *tail, Scratch(0))),)
+        launches: tuple[Launch, ...] = (Launch(last, (Input(0), *rest, Scratch(0), Output())),)
     else:
-        launches = Launch(kernels[0], (Input(0), Scratch(0))), Launch(last, (Scratch(0), *tail))
+        launches = Launch(kernels[0], (Input(0), Scratch(0))), Launch(last, (Scratch(0), *rest, Output()))
     return Candidate(name, launches, (_scratch(kernels[0]),), exact=False)

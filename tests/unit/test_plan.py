@@ -39,13 +39,14 @@ def model(text: str, outputs: str = "y") -> Plan:
 
 def operands(plan: Plan) -> list[tuple[tuple[Buffer, ...], Buffer]]:
     """Per step the buffers it reads, and the one it writes (a kernel's last argument)."""
-    return [(step.arguments[:-1], step.arguments[-1]) for step in plan.steps]
+    return [(step.arguments[: -1 - step.kernel.workspaces], step.arguments[-1]) for step in plan.steps]
 
 
 def check_no_hazards(plan: Plan) -> None:
     """No step writes what it reads, a weight, or (but for the inputs) reads what nothing has written."""
     written = {buffer for buffer, _ in plan.inputs.values()}
-    for reads, result in operands(plan):
+    for step, (reads, result) in zip(plan.steps, operands(plan), strict=True):
+        assert len(set(step.arguments[len(reads) :]) - set(reads)) == 1 + step.kernel.workspaces
         assert result.kind in ("slot", "fault") and result not in reads
         assert all(buffer.kind == "weight" or buffer in written for buffer in reads)
         written.add(result)
