@@ -60,7 +60,8 @@ class Quantiser:
 
     def check(self) -> None:
         """Every entry names a tensor of the graph. Raises ModelError."""
-        known = {identifier.name for statement in self.body for identifier in targets(statement.target)}
+        body = self.body if self.entries else ()
+        known = {identifier.name for statement in body for identifier in targets(statement.target)}
         for name, entry in self.entries.items():
             with self._guard(entry):
                 if name not in known and name not in self.expander.lost:
@@ -72,7 +73,7 @@ class Quantiser:
 
     def apply(self, statement: Assignment, scope: Scope, since: int) -> None:
         """Quantises what the statement assigned. since: number of its first node. Raises ModelError."""
-        for identifier in targets(statement.target):
+        for identifier in targets(statement.target) if self.entries else ():
             entry = self.entries.get(identifier.name)
             value = scope.values.get(identifier.name)
             if entry is not None and isinstance(value, Tensor) and value.name not in self.expander.introducer.decoded:

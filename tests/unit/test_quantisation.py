@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import tracemalloc
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import pytest
 from nnef_cl.codegen.target import Target
 
 from nnef_cl import passes
+from nnef_cl.commands.info import describe
 from nnef_cl.conformance.harness import OPS, interpret
 from nnef_cl.errors import ModelError, UnsupportedError
 from nnef_cl.format.parser import parse_document
@@ -21,6 +23,7 @@ from nnef_cl.format.quant_file import parse_quant
 from nnef_cl.format.tensor_file import ItemType, TensorFile, read_tensor_file, write_tensor
 from nnef_cl.importer import LENIENT, STRICT, import_document
 from nnef_cl.importer.validate import validate_model
+from nnef_cl.ir.dump import dump, to_json
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.quant import Quant, ceil_log2, power_of_two, round_log2
 from nnef_cl.ops import STANDARD
@@ -233,6 +236,20 @@ def test_an_updated_variable_is_quantised_when_it_is_read() -> None:
         quant = next(node for node in graph.nodes if node.op == "min_max_linear_quantize")
         assert quant.inputs[0] == "h" and quant.outputs == ("h.quantised",) and graph.tensors["h"].quant is None
         assert next(node for node in graph.nodes if node.op == "add").inputs == ("h.quantised", "x")
+
+
+def test_info_and_dump_show_it() -> None:
+    channels = "linear_quantize(min = 0.0, max = [[1.0, 2.0, 0.5]], bits = 4)"
+    graph = load("t = relu(x); y = t + 1.0;", f"'x': {HALVES}; 't': {channels};")
+    t = {"operation": "min_max_linear_quantize", "min": 0.0, "max": [[1.0, 2.0, 0.5]], "bits": 4, "signed": False,
+         "symmetric": False}  # fmt: skip
+    text = "min_max 4 bits, min 0, max 3 values"
+    report = json.loads(json.dumps(describe(graph, OPS)))
+    assert list(report["quantised"]) == ["x.quantised", "t"] and report["quantised"]["t"] == {**t, "text": text}
+    assert json.loads(json.dumps(to_json(graph)))["tensors"]["t"]["quantisation"] == t
+    assert f"f32[1,3] {{{text}}}" in dump(graph) and "quantisation" not in to_json(graph)["tensors"]["y"]
+    fused = passes.run(graph, OPS, Target.generic(8))
+    assert fused.tensors["y"].quant is None and "clamp" in dump(fused)
 
 
 # Stored codes ----------------------------------------------------------------------------------------------
