@@ -22,7 +22,7 @@ class TensorSpec:
     shape: Shape
     dtype: DType = F32
     layout: Layout = PLAIN
-    quant: Quant | None = field(default=None, compare=False)
+    quant: Quant | None = field(default=None, compare=False, repr=False)
 
     @property
     def rank(self) -> int:
