@@ -71,12 +71,12 @@ class Multilinear(Kernel):
         elif self.method == "symmetric":
             top, bottom = f"(2 * {o} - {f - 1})", 2 * f
         else:
-            top, bottom = f"{o} * {extent - 1}", extent * f - 1
+            top, bottom = f"(long){o} * {extent - 1}", extent * f - 1
             if extent == 1:
                 top, bottom = "0", 1
         shifted = f"({top} + {bottom})"  # never negative: the least coordinate is above -1
         lines = [
-            f"const int j{axis} = {shifted} / {bottom} - 1;",
+            f"const int j{axis} = (int)({shifted} / {bottom}) - 1;",
             f"const float u{axis} = (float)({shifted} % {bottom}) / {literal(float(bottom), F32)};",
         ]
         for side in (0, 1):

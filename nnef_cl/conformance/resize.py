@@ -65,6 +65,7 @@ def shapes() -> list[Case]:
         for x, factor in (((1, 20, 3, 4), [3, 2]), ((1, 5, 6), [4]), ((1, 8, 2, 3, 2), [2, 1, 3]),
                           ((2, 16, 1, 1), [2, 2]), ((1, 3, 1, 5), [3, 1]), ((2, 3), []))
     ]  # fmt: skip
+    found.append(case("multilinear_upsample", f32(1, 1, 47000), factor=[2], method="aligned"))
     return found
 
 

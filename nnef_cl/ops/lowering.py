@@ -32,10 +32,14 @@ from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
 from nnef_cl.ops.conv_launch import conv_launch, extra_operands
 from nnef_cl.ops.phases import phase_launches
-from nnef_cl.ops.shapes import slice_bounds
+from nnef_cl.ops.shapes import require, slice_bounds
 from nnef_cl.ops.windows import Window, down_window, up_window
 from nnef_cl.ops.winograd import winograd_candidates
 
+FARTHEST = 2**30
+"""Sizes, strides, dilations and padding of windows: kernels count with 32 bits."""
+MOST_TAPS = 2**26
+"""Elements of one window."""
 MOST_AXES = 5
 """Of tensors that the fast kernels of convolutions can walk."""
 MAX_PHASES = 16
@@ -203,6 +207,8 @@ def copies(problem: Problem, target: Target) -> list[Candidate]:
 
 def pad(problem: Problem, target: Target) -> list[Candidate]:
     x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
+    require(all(abs(p) <= FARTHEST for pair in attrs["padding"] for p in pair),
+            f"padding beyond {FARTHEST} elements is not supported")  # fmt: skip
     before = tuple(p for p, _ in attrs["padding"])
     kernel = lookup.pad(x.dtype, x.shape, y.shape, before, attrs["border"], float(attrs["value"]), target)
     return single("pad", Launch(kernel, (Input(0), Output())))
@@ -210,6 +216,12 @@ def pad(problem: Problem, target: Target) -> list[Candidate]:
 
 # Windows ---------------------------------------------------------------------------------------------------
 def geometry_of(window: Window, border: str) -> Geometry:
+    """Raises RuleError where no kernel could count that far or ever be done."""
+    numbers = (*window.size, *window.stride, *window.dilation, *window.before, *window.after)
+    near = all(abs(n) <= FARTHEST for n in numbers)
+    require(near, f"windows and padding beyond {FARTHEST} elements are not supported")
+    taps = math.prod(window.size)
+    require(taps <= MOST_TAPS, f"windows of more than {MOST_TAPS} elements are not supported, got {taps}")
     return Geometry(window.size, window.stride, window.dilation, window.before, border)
 
 

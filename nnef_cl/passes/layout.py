@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nnef_cl.codegen.target import Target
+from nnef_cl.errors import RuleError
 from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
@@ -83,7 +84,10 @@ class _Layout:
         )
         epilogue = replace(problem.epilogue, operands=operands)
         outputs = tuple(y.with_layout(self.block) for y in problem.outputs)
-        return bool(lower(replace(problem, inputs=inputs, outputs=outputs, epilogue=epilogue), self.target))
+        try:
+            return bool(lower(replace(problem, inputs=inputs, outputs=outputs, epilogue=epilogue), self.target))
+        except RuleError:  # the plan says it with the place
+            return False
 
     def _any_blocked(self, node: Node, output: TensorSpec) -> bool:
         """Whether an operand with all of the result's channels already lies in blocks."""

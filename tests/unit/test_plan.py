@@ -13,6 +13,7 @@ from nnef_cl.codegen.target import Target
 from nnef_cl import passes
 from nnef_cl.conformance.case import FAMILIES, cases_of
 from nnef_cl.conformance.harness import family_graph
+from nnef_cl.errors import ModelError
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document, import_model
 from nnef_cl.ir.graph import Graph
@@ -33,7 +34,7 @@ def plan_of(graph: Graph) -> Plan:
 
 def model(text: str, outputs: str = "y") -> Plan:
     source = f"version 1.0;\ngraph g( x ) -> ( {outputs} )\n{{\nx = external(shape = [4, 6]);\n{text}\n}}\n"
-    arrays = {"w": np.arange(36, dtype=np.float32).reshape(6, 6)}
+    arrays = {"w": np.arange(36, dtype=np.float32).reshape(6, 6), "f": np.ones((16, 6, 1), np.float32)}
     return plan_of(import_document(parse_document(source), STANDARD, lambda label, position: arrays[label]))
 
 
@@ -107,6 +108,23 @@ def test_an_output_that_is_a_constant() -> None:
     plan = model("w = variable(shape = [6, 6], label = 'w'); y = softmax(x);", "y, w")
     buffer, spec = plan.outputs["w"]
     assert buffer.kind == "weight" and spec.shape == (6, 6) and plan.weights[buffer.index].bytes == 144
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("y = max_pool(x, size = [1, 4611686018427387904]);", "windows and padding beyond 1073741824 elements"),
+        ("y = box(x, size = [1, 1], padding = [(0, 0), (1099511627776, -1099511627776)]);", "windows and padding beyond"),
+        ("y = box(x, size = [1, 1], stride = [1, 4611686018427387904]);", "windows and padding beyond"),
+        ("y = debox(x, size = [1048576, 1048576]);", "windows of more than 67108864 elements are not supported"),
+        ("f = variable(shape = [16, 6, 1], label = 'f'); r = reshape(x, shape = [1, 6, 4]); "
+         "y = conv(r, f, padding = [(1099511627776, -1099511627776)]);", "windows and padding beyond"),
+        ("y = pad(x, padding = [(0, 0), (-1099511627776, 1099511627776)]);", "padding beyond 1073741824 elements"),
+    ],
+)
+def test_windows_beyond_what_kernels_count(text: str, message: str) -> None:
+    with pytest.raises(ModelError, match=rf"^graph.nnef:5:\d+: \w+ 'y': {message}"):
+        model(text)
 
 
 def test_plans_print_a_line_for_each_launch() -> None:
