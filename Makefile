@@ -9,14 +9,14 @@ CHECK := $(VENV)/check
 PYTEST := -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-all oclgrind check clean
+.PHONY: help demo test test-all check check-kernels clean
 
 help:
 	@echo "make demo      install with a CPU device into $(VENV) and classify some digits"
 	@echo "make test      install what tests need and run the quick ones"
 	@echo "make test-all  run all tests, whole networks too"
-	@echo "make oclgrind  run every operation on a simulator that finds races and stray accesses (Linux x86-64)"
 	@echo "make check     ruff on the sources, mypy on the built wheel"
+	@echo "make check-kernels  run every kernel on a simulator that finds races and stray accesses (Linux x86-64)"
 	@echo "make clean     remove $(VENV) and build results"
 	@echo "PYTHON=python3.12 VENV=.venv312 choose the interpreter and where it is installed"
 
@@ -29,9 +29,6 @@ test: $(VENV)/.stamp-test
 test-all: $(VENV)/.stamp-test
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
-oclgrind: $(VENV)/.stamp-oclgrind
-	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) tests/device/test_operations.py $(PYTEST_ARGS)
-
 # mypy cannot follow the package-dir mapping of an editable install, so it looks at the wheel as users get it,
 # from a folder where the sources cannot be found first. A left-over build/ would put deleted files into the wheel.
 check: $(CHECK)/.stamp-tools
@@ -40,6 +37,10 @@ check: $(CHECK)/.stamp-tools
 	@$(CHECK)/bin/python $(PIP) wheel --no-deps --wheel-dir $(CHECK)/wheel .
 	@$(CHECK)/bin/python $(PIP) install --no-deps --force-reinstall $(CHECK)/wheel/*.whl
 	cd $(CHECK)/wheel && ../bin/mypy --cache-dir ../mypy-cache --config-file $(CURDIR)/pyproject.toml -p nnef_cl
+
+# One file of many short tests, each compiled alone: spread by test.
+check-kernels: $(VENV)/.stamp-check
+	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) --dist load tests/device/test_operations.py $(PYTEST_ARGS)
 
 clean:
 	rm -rf build dist *.egg-info
@@ -63,8 +64,8 @@ $(VENV)/.stamp-test: pyproject.toml $(VENV)/.stamp-venv
 	@$(BIN)/python $(PIP) install -e '.[cpu,test]'
 	@touch $(VENV)/.stamp-cpu $@
 
-$(VENV)/.stamp-oclgrind: $(VENV)/.stamp-test
-	@$(BIN)/python $(PIP) install 'pyopencl[oclgrind]'
+$(VENV)/.stamp-check: $(VENV)/.stamp-test
+	@$(BIN)/python $(PIP) install -e '.[cpu,test,check]'
 	@touch $@
 
 $(CHECK)/.stamp-tools: pyproject.toml $(VENV)/.stamp-venv

@@ -100,7 +100,17 @@ class Access:
             full = self._view_strides()
             base = sum(start * s for (_, start, _), s in zip(spatial, full, strict=True))
             strides = (*strides[:2], *(s * step for s, step in zip(full, self.view.step, strict=True)))
-        return offset(index, strides, base)
+        return offset(index, strides, base, self._wide)
+
+    @property
+    def _wide(self) -> bool:
+        spec = self.view.spec if self.view else self.spec
+        return spec.layout.volume(spec.shape) > INT_MAX
+
+    @property
+    def axes_fit(self) -> bool:
+        """Whether indices along every axis, windows beyond the borders included, stay within an int."""
+        return max(self.spec.shape, default=1) <= INT_MAX // 4
 
     def _view_strides(self) -> tuple[int, ...]:
         assert self.view is not None
@@ -121,7 +131,7 @@ class Access:
             return f"((float{width})({scalar}))"
         assert self.block == 1, self.spec
         if self.strides[1] == 1 and self.channels % width == 0:
-            at = offset([n, f"({block}) * {width}", *spatial][: self.spec.rank], self.strides)
+            at = offset([n, f"(({block}) * {width})", *spatial][: self.spec.rank], self.strides, wide=self._wide)
             return load(self.name, at, self.spec.dtype, width)
         lanes = []
         for lane in range(width):

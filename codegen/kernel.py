@@ -41,6 +41,11 @@ class Kernel:
         raise NotImplementedError
 
     @property
+    def wide(self) -> bool:
+        """Whether the text indexes tensors of more than 2^31 - 1 elements, too (with 64 bits where they need it)."""
+        return False
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         raise NotImplementedError
 

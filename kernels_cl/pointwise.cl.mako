@@ -5,8 +5,8 @@ void ${p.name}(${p.arguments})
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.split_names, p.counts)}\
-% if p.width > 1:
-        const int ${p.axes[-1]} = step * ${p.width};
+% if p.extents:
+${grid.lanes(p.axes[-1], p.extents[-1], p.width)}\
 % endif
 % for line in p.body:
         ${line}

@@ -10,8 +10,8 @@ void ${p.name}(${p.arguments})
 {
 ${grid.loop(p.grid)}\
 ${grid.split(task.split_names, task.counts)}\
-% if task.width > 1:
-        const int ${task.axes[-1]} = step * ${task.width};
+% if task.kept:
+${grid.lanes(task.axes[-1], task.kept[-1], task.width)}\
 % endif
         ${task.type} total = ${task.start};
 % if task.is_index:

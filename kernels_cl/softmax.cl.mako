@@ -5,8 +5,8 @@ void ${p.name}(__global const float *restrict x, __global float *restrict y)
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.split_names, p.counts)}\
-% if p.width > 1:
-        const int ${p.axes[-1]} = step * ${p.width};
+% if p.kept:
+${grid.lanes(p.axes[-1], p.kept[-1], p.width)}\
 % endif
         ${p.type} largest = (${p.type})(-INFINITY);
         ${loops()}{

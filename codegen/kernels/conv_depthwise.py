@@ -48,6 +48,10 @@ class ConvDepthwise(Kernel):
         return f"{size} stride {self.geometry.stride}, {self.per_group} per group, x {self.x.spec}, y {self.y.spec}"
 
     @property
+    def wide(self) -> bool:
+        return self.x.axes_fit and self.y.axes_fit
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
@@ -50,6 +51,14 @@ class ConvDirect(Kernel):
             f"{size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
             f"tile {self.tile} pixels x {self.blocks} x {self.width} channels"
         )
+
+    @property
+    def wide(self) -> bool:
+        g, strides = self.geometry, self.x.strides
+        rows = sum((g.size[a] - 1) * g.dilation[a] * strides[2 + a] for a in (0, 1))
+        reach = rows + (self.channels - 1) * self.channel_step + self.patch_width * self.channels
+        weights = self.channel_groups * self.steps * g.taps * self.channels * self.blocks * self.width
+        return self.x.axes_fit and self.y.axes_fit and max(reach, weights) <= INT_MAX
 
     @property
     def global_size(self) -> tuple[int, ...]:

@@ -37,6 +37,10 @@ class ConvGeneral(Kernel):
         return f"{kind} {size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}"
 
     @property
+    def wide(self) -> bool:
+        return self.x.axes_fit and self.y.axes_fit
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnef_cl.codegen.access import offset
-from nnef_cl.codegen.ctypes import literal, stored_type
+from nnef_cl.codegen.access import is_wide, offset
+from nnef_cl.codegen.ctypes import INT_MAX, literal, stored_type
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.kernels.window import border_index
@@ -32,6 +32,10 @@ class Pad(Kernel):
     @property
     def title(self) -> str:
         return f"{self.border} {self.x} -> {self.y}"
+
+    @property
+    def wide(self) -> bool:
+        return max((*self.x, *self.y), default=1) <= INT_MAX // 4
 
     @property
     def global_size(self) -> tuple[int, ...]:
@@ -62,7 +66,8 @@ class Pad(Kernel):
 
     @property
     def at(self) -> str:
-        return offset([f"i{a}" for a in range(len(self.x))], row_major_strides(self.x))
+        strides = row_major_strides(self.x)
+        return offset([f"i{a}" for a in range(len(self.x))], strides, wide=is_wide(self.x, strides))
 
     @property
     def filling(self) -> str:

@@ -36,6 +36,10 @@ class Multilinear(Kernel):
         return f"{self.method} by {self.factor} border {self.border}, x {self.x.spec}, y {self.y.spec}"
 
     @property
+    def wide(self) -> bool:
+        return self.x.axes_fit and self.y.axes_fit
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from nnef_cl.codegen.access import join_axes, offset
+from nnef_cl.codegen.access import is_wide, join_axes, offset
 from nnef_cl.codegen.ctypes import load, store, stored_type
 from nnef_cl.codegen.expression import Expression, widest
 from nnef_cl.codegen.grid import Grid
@@ -61,6 +61,10 @@ class Pointwise(Kernel):
         return f"{self.what} over {' x '.join(map(str, self.extents))}, {self.width} lanes"
 
     @property
+    def wide(self) -> bool:
+        return True
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 
@@ -93,15 +97,19 @@ class Pointwise(Kernel):
         for k, x in enumerate(self.inputs):
             broadcast = self.width > 1 and (not x.strides or x.strides[-1] == 0)
             width = 1 if broadcast else self.width
-            text = load(f"x{k}", offset(self.axes, x.strides, x.base), x.dtype, width)
+            text = load(f"x{k}", self._at(x), x.dtype, width)
             if broadcast:
                 text = f"({'int' if x.dtype.kind == 'logical' else 'float'}{self.width})({text})"
                 text = f"-({text})" if x.dtype.kind == "logical" else text
             kind = {"scalar": "float", "integer": "long", "logical": "int"}[x.dtype.kind]
             lines.append(f"const {kind}{'' if self.width == 1 else self.width} v{k} = {text};")
         steps, result = self.expression.statements([f"v{k}" for k in range(len(self.inputs))], self.width)
-        at = offset(self.axes, self.output.strides, self.output.base)
-        return [*lines, *steps, *self._store(at, result)]
+        return [*lines, *steps, *self._store(self._at(self.output), result)]
+
+    def _at(self, operand: Strided) -> str:
+        """C text: offset of the operand's current element."""
+        wide = is_wide(self.extents, operand.strides, operand.base)
+        return offset(self.axes, operand.strides, operand.base, wide)
 
     @property
     def inside(self) -> str:
@@ -114,8 +122,7 @@ class Pointwise(Kernel):
     def _early_out(self) -> list[str]:
         if self.guard is None or self.guard.padding == "mask":
             return []
-        at = offset(self.axes, self.output.strides, self.output.base)
-        zero = f"y[{at}] = 0; " if self.guard.padding == "zero" else ""
+        zero = f"y[{self._at(self.output)}] = 0; " if self.guard.padding == "zero" else ""
         return [f"if (!({self.inside})) {{ {zero}continue; }}"]
 
     def _store(self, at: str, value: str) -> list[str]:

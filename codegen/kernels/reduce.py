@@ -32,6 +32,10 @@ class Reduce(Kernel):
         return f"{task.kind} of {task.reduced}, kept {task.kept}, {task.width} lanes"
 
     @property
+    def wide(self) -> bool:
+        return True
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 

@@ -40,6 +40,10 @@ class ReduceGroup(Kernel):
         )
 
     @property
+    def wide(self) -> bool:
+        return True
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.team.global_size
 

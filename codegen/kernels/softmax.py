@@ -34,6 +34,10 @@ class Softmax(Kernel):
         return f"over {self.reduced}, kept {self.kept}, {self.width} lanes"
 
     @property
+    def wide(self) -> bool:
+        return True
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 

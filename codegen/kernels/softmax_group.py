@@ -37,6 +37,10 @@ class SoftmaxGroup(Kernel):
         )
 
     @property
+    def wide(self) -> bool:
+        return True
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.team.global_size
 

@@ -53,6 +53,10 @@ class Transpose(Kernel):
         return count
 
     @property
+    def wide(self) -> bool:
+        return True
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return (self.groups * self.side * self.rows,)
 

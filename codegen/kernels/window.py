@@ -90,6 +90,10 @@ class WindowKernel(Kernel):
         return f"{'x'.join(map(str, g.size))} stride {g.stride} border {g.border}, x {self.x.spec}, y {self.y.spec}"
 
     @property
+    def wide(self) -> bool:
+        return self.x.axes_fit and self.y.axes_fit
+
+    @property
     def global_size(self) -> tuple[int, ...]:
         return self.grid.global_size
 

@@ -1,4 +1,4 @@
-## Loops over independent items and splitting a flat number into axis indices.
+## Loops over independent items, splitting a flat number into axis indices, steps of several lanes.
 <%def name="loop(grid)">\
     const ${grid.index} first = get_group_id(0) * ${grid.chunk * grid.local} + get_local_id(0);
     const ${grid.index} last = min(${grid.end}, ((${grid.index})get_group_id(0) + 1) * ${grid.chunk * grid.local});
@@ -16,5 +16,10 @@ ${blank}const ${index_type(extent)} ${name} = rest % ${extent}; rest /= ${extent
 % endfor
 % if names:
 ${blank}const ${index_type(extents[0])} ${names[0]} = ${"rest" if len(names) > 1 else flat};
+% endif
+</%def>
+<%def name="lanes(axis, extent, width)">\
+% if width > 1:
+        const ${index_type(extent)} ${axis} = ${"(long)" if index_type(extent) == "long" else ""}step * ${width};
 % endif
 </%def>

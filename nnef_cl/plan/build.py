@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.kernel import Candidate, Flag, Input, Operand, Output, Pack, Packed, Scratch
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import ModelError, RuleError, UnsupportedError
@@ -20,8 +21,8 @@ from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.memory import Lifetime, assign_slots
 from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
 
-MAX_ELEMENTS = 2**31 - 1
-"""Kernels index with 32-bit integers."""
+MAX_ELEMENTS = 2**60
+"""Offsets in bytes have 64 bits."""
 TOO_MANY = f"has more than {MAX_ELEMENTS} elements"
 MAX_REPEATED = 1 << 26
 """Elements of a constant that repeats fewer values: a line of text must not cost gigabytes."""
@@ -147,7 +148,7 @@ class _Builder:
             candidates = lower(problem, self.target)
         except RuleError as error:
             raise ModelError(str(error), where=node.position or None, op=node.op, tensor=node.name) from error
-        candidate = self.choose(problem, candidates)
+        candidate = self.choose(problem, self._indexing(node, problem, candidates))
         if not candidate.launches:
             self._alias(node)
             return
@@ -182,6 +183,21 @@ class _Builder:
         if name in self.graph.constants:
             return self._stored(name)
         return self._state(name) if name in self.graph.variables else self._root(name)
+
+    def _indexing(self, node: Node, problem: Problem, candidates: list[Candidate]) -> list[Candidate]:
+        """The candidates whose kernels can index all of their tensors; UnsupportedError where there are none."""
+        specs = (*problem.inputs, *problem.outputs, *problem.epilogue.operands)
+        able = [
+            c for c in candidates
+            if all(launch.kernel.wide for launch in c.launches) or not any(map(_is_wide, (*specs, *c.scratch)))
+        ]  # fmt: skip
+        if not able:
+            raise UnsupportedError(
+                f"{next(filter(_is_wide, specs), problem.outputs[0])} has more than {INT_MAX} elements, which "
+                f"kernel '{candidates[0].algorithm}' cannot index", where=node.position or None, op=node.op,
+                tensor=node.name,
+            )  # fmt: skip
+        return able
 
     def _check_size(self, node: Node, spec: TensorSpec) -> None:
         if _too_large(spec):
@@ -252,6 +268,10 @@ class _Builder:
 
     def _place(self, name: str, where: dict[str, int]) -> tuple[Buffer, TensorSpec]:
         return self._buffer(self._source(name), where), self.graph.tensors[name]
+
+
+def _is_wide(spec: TensorSpec) -> bool:
+    return spec.layout.volume(spec.shape) > INT_MAX
 
 
 def _too_large(spec: TensorSpec) -> bool:
