@@ -26,13 +26,12 @@ from typing import IO
 
 from nnef_cl.errors import FileFormatError, MissingTensorError, ModelError
 from nnef_cl.format.tensor_file import HEADER_BYTES, Buffer, TensorHeader, map_file, read_header, reason
+from nnef_cl.settings import TEXT_BYTES
 
 GRAPH = "graph.nnef"
 ARGUMENTS, CONTAINER = "arguments", "container"
 """Rules that a label breaks, as the importer calls them."""
 
-MAX_TEXT = 256 << 20
-"""Bytes of graph.nnef or graph.quant that are read at most."""
 
 UNSUSPECTED_BYTES, UNSUSPECTED_RATIO = 1 << 28, 64
 """A compressed archive that expands to more than both of these, in bytes and in sizes of its own, is refused."""
@@ -68,13 +67,15 @@ class Container(ABC):
         """Whether there is a file for the variable. Raises ModelError as tensor_name does."""
         return self._find(tensor_name(label)) is not None
 
-    def read_text(self, name: str, limit: int = MAX_TEXT) -> bytes | None:
-        """The content of a file, None where there is none. Raises FileFormatError beyond `limit` bytes."""
+    def read_text(self, name: str, limit: int | None = None) -> bytes | None:
+        """The content of a file, None where there is none. Raises FileFormatError beyond `limit` bytes, TEXT_BYTES by
+        default."""
         if not self.has(name):
             return None
         buffer = self._buffer(name)
+        limit = TEXT_BYTES.value if limit is None else limit
         if len(buffer) > limit:
-            message = f"'{name}' has {len(buffer)} bytes, expected at most {limit}"
+            message = f"'{name}' has {len(buffer)} bytes, expected at most {limit} {TEXT_BYTES.hint}"
             raise FileFormatError(message, where=self.name)
         return bytes(buffer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import re
 import threading
@@ -47,6 +48,7 @@ from nnef_cl.format.syntax import (
     TupleType,
     Unary,
 )
+from nnef_cl.settings import TOKENS
 
 MAX_DEPTH = 200
 """Levels an expression or a type may be nested: brackets, and operators applied to the results of operators.
@@ -108,7 +110,22 @@ PIECES = ("version", "extensions", "fragment", "graph", "assignment", "quant_ent
 """Rules of the grammar with which a text begins."""
 
 
+_TOKEN = re.compile(r"""#[^\n\f]*|"[^"\n]*"|'[^'\n]*'|[\w.]+|[^\s\w]""")
+
+
+def _check_tokens(text: str, origin: SourcePosition) -> None:
+    """Before anything is built: a text of signs alone would take a thousand times its size."""
+    limit = TOKENS.value
+    if len(text) <= limit:
+        return
+    beyond = next(itertools.islice((m for m in _TOKEN.finditer(text) if m[0][0] != "#"), limit, None), None)
+    if beyond is not None:
+        message = f"more than {limit} words and signs {TOKENS.hint}"
+        raise ModelSyntaxError(message, where=place_of(text, beyond.start(), origin), rule="limits")
+
+
 def _parse(start: str, text: str, origin: SourcePosition) -> tuple[Any, tuple[Departure, ...]]:
+    _check_tokens(text, origin)
     with _LOCK, _collector_paused():
         lark, builder = _machine(TEXTS if start in TEXTS else PIECES)
         builder.begin(origin)
@@ -191,7 +208,7 @@ class Builder(Transformer[Token, Any]):
         if self.depths:
             depth += max((self.depths.get(id(child), 0) for child in children), default=0)
         if depth > MAX_DEPTH:
-            message = f"nested more than {MAX_DEPTH} levels deep (each operator of a chain is a level)"
+            message = f"nested more than {MAX_DEPTH} levels deep (each operator of a chain is a level; split it up)"
             raise ModelSyntaxError(message, where=position)
         self.depths[id(node)] = depth
         return node

@@ -105,7 +105,7 @@ def recover_document(text: str | bytes, file: str = "graph.nnef") -> Recovered:
         text = decoded(text, file)
         return Recovered(document=parse_document(text, file))
     except ModelSyntaxError as error:
-        if isinstance(text, bytes):
+        if isinstance(text, bytes) or error.rule == "limits":
             return Recovered([error], readable=False)
         return _Recovery(text, file, error).run()
 
@@ -294,7 +294,7 @@ def recover_entries(text: str | bytes, file: str = "graph.quant") -> tuple[list[
         text = decoded(text, file)
         return list(parse_quant_entries(text, file)), []
     except ModelSyntaxError as error:
-        if isinstance(text, bytes):
+        if isinstance(text, bytes) or error.rule == "limits":
             return [], [error]
         first = error
     entries: list[QuantEntry] = []

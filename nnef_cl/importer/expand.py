@@ -85,15 +85,10 @@ from nnef_cl.ir.graph import GraphBuilder, Node
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Op, Table
+from nnef_cl.settings import FRAGMENT_DEPTH, OPERATIONS
 
 CERTAIN = (IDENTIFIERS.name, INVOCATIONS.name, UNSUPPORTED.name)
 """Rules that a branch breaks whether it is taken or not."""
-
-MAX_DEPTH = 1000
-"""Fragments that may be expanded inside each other."""
-
-MAX_NODES = 100_000
-"""Operations of one graph; networks have some thousands."""
 
 CALL_COST = 20
 """What expanding a fragment takes of the budget: as much as an array of that length."""
@@ -573,8 +568,9 @@ class Expander:
     ) -> Scope:  # fmt: skip
         """The scope of a body."""
         declaration = callee.declaration
-        if scope.depth >= MAX_DEPTH:
-            raise LimitError(f"fragments call each other more than {MAX_DEPTH} levels deep (a recursion without end?)")
+        if scope.depth >= self.budget.depth:
+            message = f"fragments call each other more than {self.budget.depth} levels deep (a recursion without end?)"
+            raise LimitError(f"{message} {FRAGMENT_DEPTH.hint}")
         self.budget.spend(CALL_COST)
         results = [result.name for result in declaration.results]
         structure: list[Names]
@@ -614,8 +610,8 @@ class Expander:
                 return self.introducer.introduce(op.name, values, kind, position, first(names), inside=inside)
             except RuleError as error:
                 raise RuleError(str(error), error.rule or ARGUMENTS.name) from None
-        if len(self.builder.nodes) >= MAX_NODES:
-            raise LimitError(f"the graph has more than {MAX_NODES} operations")
+        if len(self.builder.nodes) >= self.budget.operations:
+            raise LimitError(f"the graph has more than {self.budget.operations} operations {OPERATIONS.hint}")
         inputs: list[str] = []
         attrs: dict[str, Any] = {}
         for parameter in callee.declaration.parameters:

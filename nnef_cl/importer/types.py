@@ -10,6 +10,7 @@ from nnef_cl.errors import RuleError
 from nnef_cl.format.syntax import ArrayType, Parameter, PrimitiveType, TensorType, TupleType, Type
 from nnef_cl.importer.dialect import INTEGERS_AS_SCALARS, LIMITS, TYPES
 from nnef_cl.importer.report import Report
+from nnef_cl.settings import FRAGMENT_DEPTH, ITEMS, OPERATIONS, STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,6 @@ Value = bool | int | float | str | Tensor | Unknown | list[Any] | tuple[Any, ...
 
 PRIMITIVES = {bool: "logical", int: "integer", float: "scalar", str: "string"}
 
-MAX_STEPS = 2_000_000
-"""Expressions that are evaluated for one model, each array counted by a quarter of its length."""
-
-MAX_ITEMS = 1_000_000
-"""Length of an array or string that an expression makes."""
-
 
 class LimitError(RuleError):
     """Something is too large or takes too long; what is being evaluated is given up."""
@@ -48,19 +43,23 @@ class LimitError(RuleError):
 class Budget:
     """Ends compile-time evaluation that would take too long; a model cannot ask for more than it gives."""
 
-    def __init__(self, steps: int = MAX_STEPS) -> None:
-        self.left = steps
+    def __init__(self) -> None:
+        self.left = self.steps = STEPS.value
+        self.items = ITEMS.value
+        self.operations = OPERATIONS.value
+        self.depth = FRAGMENT_DEPTH.value
 
     def spend(self, items: int = 0) -> None:
         """One step and `items` array items. Raises RuleError."""
         self.left -= 1 + items // 4
         if self.left < 0:
-            raise LimitError(f"evaluating the model takes more than {MAX_STEPS} steps (a loop or recursion too large?)")
+            message = f"evaluating the model takes more than {self.steps} steps (a loop or recursion too large?)"
+            raise LimitError(f"{message} {STEPS.hint}")
 
     def array(self, length: int) -> None:
         """Before an array or string of that length is made. Raises RuleError."""
-        if length > MAX_ITEMS:
-            raise LimitError(f"an array of {length} items is too long, the limit is {MAX_ITEMS}")
+        if length > self.items:
+            raise LimitError(f"an array of {length} items is too long, the limit is {self.items} {ITEMS.hint}")
         self.spend(length)
 
 

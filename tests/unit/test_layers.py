@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "kernels_cl", "demo"),
+    ("errors", "kernels_cl", "demo"),
+    ("settings",),
     ("format", "ir"),
     ("codegen",),
     ("ops",),
