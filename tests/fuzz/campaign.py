@@ -36,6 +36,7 @@ from nnef_cl.format.printer import print_document
 from nnef_cl.format.quant_file import parse_quant
 from nnef_cl.format.tensor_file import read_tensor_file
 from nnef_cl.importer import LENIENT, STRICT, import_document, import_model
+from nnef_cl.importer.validate import validate_model
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.plan.build import build_plan
 from tests.fuzz import byte_mutator, corpus, syntax_mutator
@@ -44,6 +45,8 @@ SECONDS, MEGABYTES = 10, 256
 """Of processor time per input; that the process may grow by at one input."""
 PLANNED = 0.05
 """Share of valid models that are planned too."""
+VALIDATED = 0.2
+"""Share of models, broken or not, that the validator sees."""
 KINDS = {"structure": 0.4, "tokens": 0.1, "tensor": 0.15, "tensor bytes": 0.05, "quant": 0.1, "archive": 0.15, "folder": 0.05}
 """Share of each kind of input."""
 STRUCTURAL = ("structure", "tensor", "archive", "folder")
@@ -72,6 +75,7 @@ class Fuzzer:
     def __init__(self, random: Random, folder: Path) -> None:
         self.random, self.folder, self.tally = random, folder, Tally()
         (folder / "models").mkdir()
+        (folder / "text").mkdir()
         self.pool = syntax_mutator.Pool(corpus.documents())
         self.target = Target.generic()
         self.ops = STANDARD | INTERNAL
@@ -119,16 +123,24 @@ class Fuzzer:
         elif kind == "archive":
             path = self.folder / "model"
             path.write_bytes(data)
-            import_model(path)
+            self._model(path)
         else:
             with tarfile.open(fileobj=io.BytesIO(data)) as tar:
                 for name in tar.getnames():
                     member = tar.extractfile(name)
                     assert member is not None
                     (self.folder / "models" / name).write_bytes(member.read())
-            import_model(self.folder / "models")
+            self._model(self.folder / "models")
+
+    def _model(self, path: Path) -> None:
+        if self.random.random() < VALIDATED:
+            validate_model(path)
+        import_model(path)
 
     def _text(self, kind: str, data: bytes) -> None:
+        if self.random.random() < VALIDATED:
+            (self.folder / "text" / "graph.nnef").write_bytes(data)
+            validate_model(self.folder / "text")
         document = parse_document(data)
         self.tally.grammatical[kind] += 1
         dialect = STRICT if self.random.random() < 0.3 else LENIENT
