@@ -15,6 +15,7 @@ from nnef_cl.commands import (
     devices,
     doctor,
     dump,
+    format,
     info,
     peak,
     profile,
@@ -24,8 +25,8 @@ from nnef_cl.commands import (
 from nnef_cl.commands.common import guarded
 
 COMMANDS = (
-    demo.demo, devices.devices, doctor.doctor, info.info, validate.validate, run.run, bench.bench, profile.profile,
-    peak.peak, dump.dump, conformance.conformance, cache.cache,
+    demo.demo, devices.devices, doctor.doctor, info.info, validate.validate, format.format, run.run, bench.bench,
+    profile.profile, peak.peak, dump.dump, conformance.conformance, cache.cache,
 )  # fmt: skip
 """In the order of the help page."""
 

@@ -43,20 +43,25 @@ def print_document(document: Document) -> str:
 
 def print_fragment(fragment: Fragment) -> str:
     """A fragment definition, without a newline at its end."""
-    generic = ""
-    if fragment.generic is not None:
-        generic = f"<? = {fragment.generic}>" if fragment.generic else "<?>"
-    parameters = _bracketed(map(_parameter, fragment.parameters))
-    results = _bracketed(map(_parameter, fragment.results))
-    head = f"fragment {fragment.name}{generic}{parameters} -> {results}"
-    return f"{head};" if fragment.body is None else f"{head}\n{_body(fragment.body)}"
+    head = print_head(fragment)
+    return head if fragment.body is None else f"{head}\n{_body(fragment.body)}"
 
 
 def print_graph(graph: GraphDefinition) -> str:
     """The graph definition, without a newline at its end."""
-    parameters = _bracketed(name.name for name in graph.parameters)
-    results = _bracketed(name.name for name in graph.results)
-    return f"graph {graph.name}{parameters} -> {results}\n{_body(graph.body)}"
+    return f"{print_head(graph)}\n{_body(graph.body)}"
+
+
+def print_head(part: Fragment | GraphDefinition) -> str:
+    """Everything of a definition before its body, or all of one that has none."""
+    if isinstance(part, GraphDefinition):
+        parameters = _bracketed(name.name for name in part.parameters)
+        return f"graph {part.name}{parameters} -> {_bracketed(name.name for name in part.results)}"
+    generic = ""
+    if part.generic is not None:
+        generic = f"<? = {part.generic}>" if part.generic else "<?>"
+    parameters, results = (_bracketed(map(_parameter, items)) for items in (part.parameters, part.results))
+    return f"fragment {part.name}{generic}{parameters} -> {results}{';' if part.body is None else ''}"
 
 
 def print_assignment(assignment: Assignment) -> str:

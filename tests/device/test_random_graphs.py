@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from nnef_cl.conformance.harness import compare, interpret, literal
 from nnef_cl.device import open_device
 from nnef_cl.format.parser import parse_document
+from nnef_cl.format.printer import print_document
 from nnef_cl.importer import import_document
+from nnef_cl.importer.flatten import flatten
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
@@ -45,6 +47,20 @@ class Writer:
     def model(self, outputs: list[str]) -> Graph:
         text = "\n".join(["version 1.0;", f"graph g( t0 ) -> ( {', '.join(outputs)} )", "{", *self.lines, "}"])
         return import_document(parse_document(text), STANDARD, lambda label, position: self.variables[label])
+
+
+@given(st.deferred(lambda: graphs()))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_flat_text_computes_the_same(graph: Graph) -> None:
+    arrays = {constant.label: constant.array for constant in graph.constants.values() if constant.label}
+    text = print_document(flatten(graph, STANDARD))
+    flat = import_document(parse_document(text), STANDARD, lambda label, position: arrays[label])
+    assert [(node.op, dict(node.attrs)) for node in flat.nodes] == [(node.op, dict(node.attrs)) for node in graph.nodes]
+    inputs = {"t0": np.random.default_rng(0).standard_normal(graph.tensors["t0"].shape).astype(np.float32)}
+    with np.errstate(all="ignore"):
+        results, expected = interpret(flat, inputs), interpret(graph, inputs)
+    for name in graph.outputs:
+        np.testing.assert_array_equal(results[name], expected[name])
 
 
 @st.composite
