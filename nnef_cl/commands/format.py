@@ -25,6 +25,7 @@ def format(
         bool, typer.Option("--flat", help="Expand the file's fragments: one operation a line, without comments.")
     ] = False,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
 ) -> None:
     """Print graph.nnef in canonical form, comments kept, or flattened."""
     if check and (output is not None or flat):
@@ -32,7 +33,7 @@ def format(
     from nnef_cl.importer.text import flat_text, formatted
 
     if flat:
-        text, warnings = flat_text(model, dialect=dialect)
+        text, warnings = flat_text(model, dialect=dialect, table=common.operations(ops))
         for warning in warnings:
             common.say(f"warning: {warning}")
     else:

@@ -28,6 +28,7 @@ def validate(
     ] = None,
     as_json: common.JsonFlag = False,
     dialect: common.DialectOption = common.DIALECT,
+    ops: common.OpsOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="List how the dialects differ, and every rule.")] = False,
 ) -> None:
     """Check a model against the standard: every error and warning, its place, its rule and a hint."""
@@ -38,7 +39,7 @@ def validate(
         return
     from nnef_cl.importer.validate import validate_model
 
-    validation = validate_model(model, dialect=dialect)
+    validation = validate_model(model, dialect=dialect, table=common.operations(ops))
     if as_json:
         typer.echo(json.dumps(report(model, validation), indent=2))
     else:

@@ -25,7 +25,16 @@ from types import TracebackType
 from typing import IO
 
 from nnef_cl.errors import FileFormatError, MissingTensorError, ModelError
-from nnef_cl.format.tensor_file import HEADER_BYTES, Buffer, TensorHeader, map_file, read_header, reason
+from nnef_cl.format.tensor_file import (
+    HEADER_BYTES,
+    NO_READERS,
+    Buffer,
+    Readers,
+    TensorHeader,
+    map_file,
+    read_header,
+    reason,
+)
 from nnef_cl.settings import TEXT_BYTES
 
 GRAPH = "graph.nnef"
@@ -86,11 +95,11 @@ class Container(ABC):
         """
         return self._buffer(self._tensor(label))
 
-    def tensor_header(self, label: str) -> TensorHeader:
+    def tensor_header(self, label: str, readers: Readers = NO_READERS) -> TensorHeader:
         """The header of the variable's tensor file, compared with the file's size; reads no data. Raises as
         open_tensor and read_header do."""
         found = self._tensor(label)
-        return read_header(self._buffer(found), f"{label}.dat", self._size(found))
+        return read_header(self._buffer(found), f"{label}.dat", self._size(found), readers)
 
     def _size(self, name: str) -> int:
         """Bytes of a file that `_find` returned."""

@@ -261,7 +261,7 @@ UNSUPPORTED = Rule(
     "unsupported",
     "",
     "Valid NNEF that nnef-cl cannot run yet.",
-    hint="the model is valid; use operations that nnef-cl runs",
+    hint="the standard allows it; --ops names a file with operations and item types of your own",
 )
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in tuple(globals().values()) if isinstance(rule, Rule)}

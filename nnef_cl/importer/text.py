@@ -37,7 +37,7 @@ def flat_text(path: str | Path, *, table: Table = STANDARD, dialect: str = AUTO)
         assert text is not None
 
         def zeros(label: str, position: SourcePosition) -> np.ndarray:
-            header = container.tensor_header(label)
+            header = container.tensor_header(label, table.readers)
             return np.broadcast_to(np.zeros((), DEFAULT[header.kind].api), header.shape)
 
         document = parse_document(text, GRAPH)

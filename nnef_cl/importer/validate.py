@@ -107,7 +107,7 @@ def _check(
     recovered: Recovered, entries: list[QuantEntry], container: Container, table: Table, report: Report
 ) -> None:
     """Semantics, argument validity, tensor files and quantisation of what could be read."""
-    importer = Importer(recovered.document, table, _headers(container), {}, report, entries)
+    importer = Importer(recovered.document, table, _headers(container, table), {}, report, entries)
     importer.expander.lost = frozenset(recovered.lost)
     importer.expander.unsound |= recovered.unsound
     if recovered.open_head:
@@ -119,11 +119,11 @@ def _check(
     importer.check_interface()
 
 
-def _headers(container: Container) -> TensorSource:
+def _headers(container: Container, table: Table) -> TensorSource:
     """Tensor files by their headers alone; in place of the data one zero that is repeated."""
 
     def source(label: str, position: SourcePosition) -> TensorFile:
-        header = container.tensor_header(label)
+        header = container.tensor_header(label, table.readers)
         zero = np.zeros((), np.int64 if header.is_quantised else DEFAULT[header.kind].api)
         return TensorFile(header, np.broadcast_to(zero, header.shape))
 

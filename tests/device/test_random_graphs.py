@@ -49,20 +49,6 @@ class Writer:
         return import_document(parse_document(text), STANDARD, lambda label, position: self.variables[label])
 
 
-@given(st.deferred(lambda: graphs()))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-def test_flat_text_computes_the_same(graph: Graph) -> None:
-    arrays = {constant.label: constant.array for constant in graph.constants.values() if constant.label}
-    text = print_document(flatten(graph, STANDARD))
-    flat = import_document(parse_document(text), STANDARD, lambda label, position: arrays[label])
-    assert [(node.op, dict(node.attrs)) for node in flat.nodes] == [(node.op, dict(node.attrs)) for node in graph.nodes]
-    inputs = {"t0": np.random.default_rng(0).standard_normal(graph.tensors["t0"].shape).astype(np.float32)}
-    with np.errstate(all="ignore"):
-        results, expected = interpret(flat, inputs), interpret(graph, inputs)
-    for name in graph.outputs:
-        np.testing.assert_array_equal(results[name], expected[name])
-
-
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     writer = Writer()
@@ -193,3 +179,17 @@ def test_random_graph(graph: Graph, selector: str) -> None:
         got = session.run(x)
     for name in graph.outputs:
         compare(name, got[name], expected[name], 5e-5)
+
+
+@given(graphs())
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_flat_text_computes_the_same(graph: Graph) -> None:
+    arrays = {constant.label: constant.array for constant in graph.constants.values() if constant.label}
+    text = print_document(flatten(graph, STANDARD))
+    flat = import_document(parse_document(text), STANDARD, lambda label, position: arrays[label])
+    assert [(node.op, dict(node.attrs)) for node in flat.nodes] == [(node.op, dict(node.attrs)) for node in graph.nodes]
+    inputs = {"t0": np.random.default_rng(0).standard_normal(graph.tensors["t0"].shape).astype(np.float32)}
+    with np.errstate(all="ignore"):
+        results, expected = interpret(flat, inputs), interpret(graph, inputs)
+    for name in graph.outputs:
+        np.testing.assert_array_equal(results[name], expected[name])
