@@ -11,6 +11,7 @@ import numpy as np
 
 from nnef_cl.errors import ModelError, UnsupportedError
 from nnef_cl.format.container import GRAPH, Container, open_container
+from nnef_cl.format.quant_file import repetitions
 from nnef_cl.format.recover import Recovered, recover_document, recover_entries
 from nnef_cl.format.syntax import QuantEntry, SourcePosition
 from nnef_cl.format.tensor_file import TensorFile
@@ -86,7 +87,7 @@ def _validate(container: Container, table: Table, dialect: str) -> Validation:
     assert text is not None
     recovered = recover_document(text, GRAPH)
     entries, flaws = recover_entries(quant, QUANT) if quant is not None else ([], [])
-    problems: list[ModelError] = [*recovered.errors, *flaws]
+    problems: list[ModelError] = [*recovered.errors, *flaws, *repetitions(entries)]
     try:
         chosen = choose_dialect(dialect, recovered.document)
     except UnsupportedError as error:

@@ -196,6 +196,16 @@ def test_no_weights_are_allocated(tmp_path: Path, packed: str) -> None:
         tracemalloc.stop()
 
 
+def test_quantisation_file(tmp_path: Path) -> None:
+    entry = "linear_quantize(min = 0.0, max = 1.0, bits = 8);"
+    lines = (f'"x": {entry}', f'"x": {entry}', '"y": linear_quantize(min = 0.0, min = 1.0, max = 2.0, bits = 8);',
+             f'"z": {entry}', '"y" bogus;')  # fmt: skip
+    (tmp_path / "graph.quant").write_text("\n".join(lines))
+    validation = validated(tmp_path, text("y = relu(x);"))
+    assert [shown(finding) for finding in validation.findings] == ["2:1 quantisation", "3:33 quantisation",
+                                                                   "4:1 quantisation", "5:5 syntax"]  # fmt: skip
+
+
 def test_models_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "model.tgz").write_bytes(b"\x1f\x8b nothing")
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "model.tgz"):
