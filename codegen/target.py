@@ -30,6 +30,11 @@ class Target:
     local_memory: int = 0
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 
+    @property
+    def tiles(self) -> bool:
+        """Whether work-groups gain from sharing tiles in local memory, their lanes being work-items."""
+        return self.vector_width == 1 and self.local_memory > 0
+
     @classmethod
     def generic(cls, vector_width: int = 8) -> Target:
         """A plausible device for rendering without one."""

@@ -33,6 +33,7 @@ from nnef_cl.ops.conv_cost import cheapest_first
 from nnef_cl.ops.conv_launch import conv_launch, extra_operands
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.shapes import require, slice_bounds
+from nnef_cl.ops.tiled_launch import conv_tiles, conv_tiles_launch, matmul_tiles
 from nnef_cl.ops.windows import Window, down_window, up_window
 from nnef_cl.ops.winograd import winograd_candidates
 
@@ -299,18 +300,23 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
     )
     groups = _groups(problem)
     geometry = with_three_axes(geometry_of(window, border))
-    candidates = []
-    if problem.constants[1] is not None and problem.constants[2] is not None and x.rank <= MOST_AXES:
-        flat = _flat(problem, geometry)
-        accesses = _accesses(problem, flat)
-        launch = conv_launch(problem, accesses, geometry, groups, target)
-        if launch is not None:
-            candidates.append(Candidate(launch.kernel.stem, (launch,)))
-        candidates += winograd_candidates(problem, accesses, geometry, groups, target)
-        candidates = cheapest_first(candidates, target)
+    candidates = _fast_convolutions(problem, geometry, groups, target) if x.rank <= MOST_AXES else []
     if not candidates or (x.layout.block == 1 and y.layout.block == 1):
         candidates.append(_general(problem, geometry, groups, False, target))
     return candidates
+
+
+def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target: Target) -> list[Candidate]:
+    """Tiles first where the device is one for them, except where every channel is a group of its own."""
+    accesses, found = _accesses(problem, _flat(problem, geometry)), list[Candidate]()
+    if problem.constants[1] is not None and problem.constants[2] is not None:
+        launch = conv_launch(problem, accesses, geometry, groups, target)
+        if launch is not None:
+            found.append(Candidate(launch.kernel.stem, (launch,)))
+        found += winograd_candidates(problem, accesses, geometry, groups, target)
+        found = cheapest_first(found, target)
+    tiled = conv_tiles(problem, accesses, geometry, groups, target)
+    return [*found, *tiled] if groups == problem.inputs[0].shape[1] else [*tiled, *found]
 
 
 def conv_blocked(problem: Problem, lanes: int) -> bool:
@@ -395,8 +401,11 @@ def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -
     variable = problem.constants[1] is None or problem.constants[2] is None
     if variable or math.prod(geometry.stride) > MAX_PHASES or problem.inputs[0].rank > MOST_AXES:
         return []
-    launches = phase_launches(problem, _accesses(problem, False), geometry, groups, target)
-    return [Candidate("deconv_phases", tuple(launches))] if launches else []
+    accesses = _accesses(problem, False)
+    tiled = phase_launches(problem, accesses, geometry, groups, target, conv_tiles_launch)
+    direct = phase_launches(problem, accesses, geometry, groups, target, conv_launch)
+    found = Candidate("deconv_tiled_phases", tuple(tiled)), Candidate("deconv_phases", tuple(direct))
+    return [candidate for candidate in found if candidate.launches]
 
 
 def multilinear_upsample(problem: Problem, target: Target) -> list[Candidate]:
@@ -494,9 +503,10 @@ def matmul(problem: Problem, target: Target) -> list[Candidate]:
         blocks, tile, grid,
     )  # fmt: skip
     rest = (*extra_operands(problem), Output())
+    tiled = matmul_tiles(problem, target)
     if problem.constants[1] is not None:
         packed = Packed(1, PackPanels(lanes, attrs["transposeB"]))
-        return single("matmul", Launch(kernel, (Input(0), packed, *rest)))
+        return [*tiled, *single("matmul", Launch(kernel, (Input(0), packed, *rest)))]
     strides = row_major_strides(b.shape)
     k_step, n_step = (strides[-1], strides[-2]) if attrs["transposeB"] else strides[-2:]
     guard = None
@@ -507,6 +517,6 @@ def matmul(problem: Problem, target: Target) -> list[Candidate]:
         (row_major_strides(packed_shape), 0), target, guard,
     )  # fmt: skip
     launches = (Launch(pack, (Input(1), Scratch(0))), Launch(kernel, (Input(0), Scratch(0), *rest)))
-    return [Candidate("matmul", launches, (TensorSpec(packed_shape),))]
+    return [*tiled, Candidate("matmul", launches, (TensorSpec(packed_shape),))]
 
 

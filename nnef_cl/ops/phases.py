@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -12,11 +12,12 @@ import numpy as np
 
 from nnef_cl.codegen.access import Access, View
 from nnef_cl.codegen.kernel import Launch, PackFloats
+from nnef_cl.codegen.kernels.conv_tiled import PackTiles
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ops.base import Problem
-from nnef_cl.ops.conv_launch import Accesses, Packing, conv_launch
+from nnef_cl.ops.conv_launch import Accesses, Packing
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class PackPhase(PackFloats):
 
     taps: tuple[Shape, ...]
     groups: int
-    pack: Packing
+    pack: Packing | PackTiles
 
     def shape(self, filter: Shape) -> Shape:
         c, k = filter[:2]
@@ -68,9 +69,10 @@ class PackPhase(PackFloats):
 
 
 def phase_launches(
-    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
-) -> list[Launch]:
-    """One launch per phase; none where a phase has no kernel."""
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
+    convolve: Callable[..., Launch | None],
+) -> list[Launch]:  # fmt: skip
+    """One launch per phase; none where a phase has no kernel. convolve: conv_launch, or another of its kind."""
     x, y, extras = accesses
     full = y.spec.shape[2:]
     if any(e.spec.shape[2:] not in (full, (1, 1, 1)) for e in extras):
@@ -89,7 +91,7 @@ def phase_launches(
             tuple(p.before for p in phases), geometry.border,
         )  # fmt: skip
         arrange = partial(PackPhase, tuple(p.taps for p in phases), groups)
-        launch = conv_launch(problem, (x, part, operands), windows, groups, target, arrange)
+        launch = convolve(problem, (x, part, operands), windows, groups, target, arrange)
         if launch is None:
             return []
         launches.append(launch)

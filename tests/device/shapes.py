@@ -13,7 +13,7 @@ from nnef_cl.device.rules import Match, Rule, Settings
 SHAPES: Mapping[str, Target | None] = {
     "own": None,
     "gpu": Target.gpu(),
-    "gpu small": Target.gpu(local_memory=2 << 10, max_work_group=16),
+    "gpu small": Target.gpu(local_memory=4 << 10, max_work_group=16),
 }
 """`gpu small`: work-groups that a simulator runs in reasonable time."""
 

@@ -16,9 +16,10 @@ from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 from tests.device.shapes import open_shaped
 
-ALTERNATIVES = ("conv",)
-"""Families with operations that have a second candidate kernel."""
-shapes = pytest.mark.parametrize("shape", ("own", "gpu small" if OCLGRIND else "gpu"))
+GPU = "gpu small" if OCLGRIND else "gpu"
+ALTERNATIVES = (("conv", "own"), ("conv", GPU), ("matmul", GPU))
+"""Families with operations that have several candidate kernels, and the shape of the device where they do."""
+shapes = pytest.mark.parametrize("shape", ("own", GPU))
 
 
 def run(cases: Sequence[Case], selector: str, shape: str, candidate: int) -> dict[str, np.ndarray]:
@@ -56,8 +57,7 @@ def test_case(family: str, number: int, selector: str, shape: str) -> None:
         check(case, number, outputs(family, selector, shape))
 
 
-@shapes
-@pytest.mark.parametrize("family", ALTERNATIVES)
+@pytest.mark.parametrize(("family", "shape"), ALTERNATIVES)
 def test_other_candidates(family: str, selector: str, shape: str) -> None:
     target = open_shaped(selector, shape).target
     counts = [candidates(one, target) for one in cases_of(family)]

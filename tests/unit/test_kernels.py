@@ -54,18 +54,21 @@ void NAME(__global const float *restrict x, __global float *restrict y)
 """
 
 
-def kernels(family: str, width: int) -> list[Kernel]:
-    target = Target.generic(width)
+TARGETS = {"4 lanes": Target.generic(4), "16 lanes": Target.generic(16), "gpu": Target.gpu()}
+
+
+def kernels(family: str, shape: str) -> list[Kernel]:
+    target = TARGETS[shape]
     plan = build_plan(passes.run(family_graph(cases_of(family))[0], OPS, target), OPS, target)
     return list(dict.fromkeys(step.kernel for step in plan.steps))
 
 
 @functools.cache
-def sources(family: str, width: int) -> dict[Kernel, str]:
-    return {kernel: render_kernel(kernel) for kernel in kernels(family, width)}
+def sources(family: str, shape: str) -> dict[Kernel, str]:
+    return {kernel: render_kernel(kernel) for kernel in kernels(family, shape)}
 
 
-every = pytest.mark.parametrize(("family", "width"), [(family, width) for family in FAMILIES for width in (4, 16)])
+every = pytest.mark.parametrize(("family", "shape"), [(family, shape) for family in FAMILIES for shape in TARGETS])
 
 
 def test_golden_kernel() -> None:
@@ -74,15 +77,15 @@ def test_golden_kernel() -> None:
 
 
 @every
-def test_rendering_is_deterministic(family: str, width: int) -> None:
-    again = kernels(family, width)
-    assert again == list(sources(family, width))
-    assert render_program(again).endswith("\n".join(sources(family, width).values()))
+def test_rendering_is_deterministic(family: str, shape: str) -> None:
+    again = kernels(family, shape)
+    assert again == list(sources(family, shape))
+    assert render_program(again).endswith("\n".join(sources(family, shape).values()))
 
 
 @every
-def test_text_is_tidy(family: str, width: int) -> None:
-    for kernel, text in sources(family, width).items():
+def test_text_is_tidy(family: str, shape: str) -> None:
+    for kernel, text in sources(family, shape).items():
         lines = text.split("\n")
         assert lines[0] == f"// {kernel.stem}: {kernel.title}" and lines[-2:] == ["}", ""]
         assert not [line for line in lines if "\t" in line or line != line.rstrip()]
@@ -91,8 +94,8 @@ def test_text_is_tidy(family: str, width: int) -> None:
 
 
 @every
-def test_only_opencl_1_2(family: str, width: int) -> None:
-    for text in sources(family, width).values():
+def test_only_opencl_1_2(family: str, shape: str) -> None:
+    for text in sources(family, shape).values():
         code = re.sub(r"//.*", "", text)
         assert not NOT_IN_1_2.search(code) and "#pragma" not in code and "cl_khr" not in code
 
