@@ -255,7 +255,7 @@ LIMITS = Rule(
     "limits",
     "",
     "What nnef-cl bounds: sizes, depths and the time that reading a file may take.",
-    hint="make the model smaller; limits of nnef-cl are constants in nnef_cl.importer",
+    hint="make the model smaller, or raise the limit as the message says",
 )
 UNSUPPORTED = Rule(
     "unsupported",
