@@ -105,7 +105,7 @@ class Session:
     ) -> None:  # fmt: skip
         self.source_graph, self.ops = graph, ops
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
-        self.outputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.outputs}
+        self.outputs: dict[str, TensorSpec] = {n: graph.tensors[graph.output_tensor(n)] for n in graph.outputs}
         self.timings = dict(timings or {})
         self._process = os.getpid()
         self._lock = threading.RLock()

@@ -126,6 +126,7 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
+        "renamed": dict(graph.renamed),
         "tensors": {
             name: {
                 "type": spec.dtype.name, "shape": list(spec.shape), "layout": str(spec.layout),

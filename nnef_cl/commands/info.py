@@ -80,7 +80,7 @@ def activation_bytes(graph: Graph) -> int:
         for name in node.inputs:
             if name in spans:
                 spans[name][1] = step
-    for name in graph.outputs:
+    for name in map(graph.output_tensor, graph.outputs):
         if name in spans:
             spans[name][1] = len(graph.nodes)
     return lower_bound([Lifetime(n, graph.tensors[n].bytes, first, last) for n, (first, last) in spans.items()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -177,6 +178,27 @@ Expression = (
     Literal | Identifier | ArrayExpression | TupleExpression | Invocation | Unary | Binary | Conditional
     | Subscript | Range | Comprehension | Builtin
 )  # fmt: skip
+
+
+COMPOSED = (
+    ArrayExpression, TupleExpression, Invocation, Unary, Binary, Conditional, Subscript, Range, Comprehension, Builtin,
+)  # fmt: skip
+
+
+def parts(expression: Expression) -> Iterator[Expression]:
+    """The expression and those inside it, literals left out."""
+    rest: list[object] = [expression]
+    while rest:
+        part = rest.pop()
+        if type(part) is tuple:
+            rest += part
+        elif type(part) is Argument:
+            rest.append(part.value)
+        elif type(part) is Identifier:
+            yield part
+        elif isinstance(part, COMPOSED):
+            yield part
+            rest += [getattr(part, name) for name in part.__slots__]
 
 
 # Definitions -----------------------------------------------------------------------------------------------

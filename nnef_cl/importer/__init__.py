@@ -11,7 +11,17 @@ from nnef_cl.format.container import GRAPH, open_container
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.printer import print_fragment
 from nnef_cl.format.quant_file import parse_quant
-from nnef_cl.format.syntax import Assignment, Document, Fragment, Identifier, Invocation, QuantEntry, SourcePosition
+from nnef_cl.format.syntax import (
+    Assignment,
+    Comprehension,
+    Document,
+    Fragment,
+    Identifier,
+    Invocation,
+    QuantEntry,
+    SourcePosition,
+    parts,
+)
 from nnef_cl.format.tensor_file import TensorFile, read_tensor_file
 from nnef_cl.importer.arguments import check_fragment, suggestion
 from nnef_cl.importer.departures import check_text
@@ -30,7 +40,7 @@ from nnef_cl.importer.introduce import Introducer, TensorSource
 from nnef_cl.importer.quantisation import Quantiser, annotate
 from nnef_cl.importer.report import Report
 from nnef_cl.importer.scope import Scope
-from nnef_cl.importer.types import UNKNOWN, Budget, Caster, clip
+from nnef_cl.importer.types import UNKNOWN, Budget, Caster, Tensor, clip
 from nnef_cl.ir.graph import Graph, GraphBuilder
 from nnef_cl.ir.verify import verify
 from nnef_cl.ops import STANDARD, is_custom
@@ -188,6 +198,8 @@ class Importer:
         self.introducer.finish()
         self.builder.inputs = self.parameters
         self.builder.outputs = [result.name for result in self.document.graph.results]
+        tensors = {name: self.scope.values[name] for name in self.builder.outputs}
+        self.builder.renamed = {n: t.name for n, t in tensors.items() if isinstance(t, Tensor) and t.name != n}
         self.builder.warnings = [str(warning) for warning in self.report.warnings]
         annotate(self.builder)
         graph = self.builder.build()
@@ -196,10 +208,19 @@ class Importer:
 
 
 def _updated(body: Iterable[Assignment]) -> set[str]:
-    """Identifiers that statements of the form `a = update(b, ...)` update."""
-    calls = [s.value for s in body if isinstance(s.value, Invocation) and s.value.name == "update"]
-    values = [argument.value for call in calls for argument in call.arguments[:1]]
-    return {value.name for value in values if isinstance(value, Identifier)}
+    """Identifiers that may be what an `update` updates, loop variables and what they run over included."""
+    found: set[str] = set()
+    for statement in body:
+        within = list(parts(statement.value))
+        calls = [part for part in within if isinstance(part, Invocation) and part.name == "update"]
+        given = [(n, a) for call in calls for n, a in enumerate(call.arguments)]
+        sources = [a.value for n, a in given if a.name == "variable" or (a.name is None and n == 0)]
+        loops = [loop for part in within if isinstance(part, Comprehension) for loop in part.iterators]
+        while sources:
+            names = {part.name for part in parts(sources.pop()) if isinstance(part, Identifier)} - found
+            sources += [values for name, values in loops if name in names]
+            found |= names
+    return found
 
 
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]], parameters: list[str]) -> None:

@@ -62,7 +62,8 @@ class _Writer:
     def document(self) -> Document:
         graph = self.graph
         body = tuple(self._statements())
-        inputs, outputs = (tuple(map(Identifier, names)) for names in (graph.inputs, graph.outputs))
+        results = map(graph.output_tensor, graph.outputs)
+        inputs, outputs = (tuple(map(self._identifier, names)) for names in (graph.inputs, results))
         needed = ((FRAGMENTS, bool(self.custom)), (OPERATORS, self.operators))
         extensions = tuple(Extension((name,)) for name, is_needed in needed if is_needed)
         return Document(

@@ -168,9 +168,7 @@ class Introducer:
         tensors, constant = self.builder.tensors, self.builder.constants.get(stored)
         if constant is None or not constant.label:
             raise RuleError(f"'{clip(variable.name)}' is not a variable")
-        if stored in self.decoded:
-            message = f"'{clip(stored)}' is stored quantised: its update must be a statement of its own"
-            raise UnsupportedError(message, where=position, op="update", tensor=clip(name))
+        assert stored not in self.decoded
         if tensors[variable.name].shape != tensors[value.name].shape:
             expected, got = text(tensors[variable.name].shape), text(tensors[value.name].shape)
             raise RuleError(f"expected a value of the variable's shape {expected}, got {got}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnef_cl.errors import ModelError, RuleError, UnsupportedError
+from nnef_cl.errors import ModelError, RuleError
 from nnef_cl.format.syntax import (
     Argument,
     Assignment,
@@ -25,7 +25,7 @@ from nnef_cl.format.syntax import (
     TensorType,
 )
 from nnef_cl.importer.arguments import suggestion
-from nnef_cl.importer.dialect import EMPTY_RANGES, INTEGERS_AS_SCALARS, QUANTISATION, UNSUPPORTED
+from nnef_cl.importer.dialect import EMPTY_RANGES, INTEGERS_AS_SCALARS, QUANTISATION
 from nnef_cl.importer.evaluate import constant
 from nnef_cl.importer.expand import Expander
 from nnef_cl.importer.report import LocatedError
@@ -55,7 +55,6 @@ class Quantiser:
         self.expander, self.builder, self.report = expander, expander.builder, expander.report
         self.records: dict[tuple[Any, ...], Quant] = {}
         self.entries = {entry.tensor: entry for entry in entries}
-        self.results = frozenset(result.name for result in graph.results)
         self.body = graph.body
 
     def check(self) -> None:
@@ -89,11 +88,6 @@ class Quantiser:
         introducer = self.expander.introducer
         result, raw = name, tensor
         if name in introducer.externals or name in introducer.updated:
-            if name in self.results:
-                message = "a quantised input or updated variable that is a result of the graph, too, is not supported"
-                raise UnsupportedError(
-                    message, where=entry.position, op=entry.operation, tensor=name, rule=UNSUPPORTED.name
-                )  # fmt: skip
             result = self.builder.unique(derived(name, "quantised"))
         else:
             raw = Tensor(self.builder.rename(name, self.builder.unique(derived(name, "raw")), since), "scalar")

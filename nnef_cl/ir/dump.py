@@ -20,7 +20,7 @@ def dump(graph: Graph) -> str:
         ("constants", [(name, _spec(graph, name), _content(graph, name)) for name in graph.constants]),
         ("variables", [(name, _spec(graph, name), f"= '{c.label}'") for name, c in graph.variables.items()]),
         ("nodes", [row for node in graph.nodes for row in _rows(graph, node)]),
-        ("outputs", [(name, _spec(graph, name), "") for name in graph.outputs]),
+        ("outputs", [_output(graph, name) for name in graph.outputs]),
         ("updates", [(name, _spec(graph, name), f"= {value}") for name, value in graph.updates.items()]),
     ]
     rows = [row for _, section in sections for row in section]
@@ -37,6 +37,11 @@ def dump(graph: Graph) -> str:
 def _spec(graph: Graph, name: str) -> str:
     quant = graph.tensors[name].quant
     return f"{graph.tensors[name]} {{{quant}}}" if quant else str(graph.tensors[name])
+
+
+def _output(graph: Graph, name: str) -> tuple[str, str, str]:
+    tensor = graph.output_tensor(name)
+    return name, _spec(graph, tensor), f"= {tensor}" if tensor != name else ""
 
 
 def _content(graph: Graph, name: str) -> str:
@@ -64,6 +69,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
+        "renamed": dict(graph.renamed),
         "tensors": {
             name: {"shape": list(spec.shape), "type": str(spec.dtype), "layout": str(spec.layout)} | quantisation(spec)
             for name, spec in graph.tensors.items()

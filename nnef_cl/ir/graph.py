@@ -39,7 +39,8 @@ class Graph:
     """tensors: every tensor's spec; constants: the data of those that have some; nodes: in order of execution.
 
     variables: tensors that keep their value between runs, with what they begin with; those of one label are one
-    Constant and share their memory. updates: variable -> the tensor whose value it has after the run.
+    Constant and share their memory. updates: variable -> the tensor whose value it has after the run. renamed:
+    output -> its tensor, where an input or a variable has the output's name and the output is its quantised form.
     """
 
     name: str
@@ -51,11 +52,16 @@ class Graph:
     warnings: tuple[str, ...] = ()
     variables: Mapping[str, Constant] = field(default_factory=dict)
     updates: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def output_tensor(self, name: str) -> str:
+        """The tensor that the caller gets as output `name`."""
+        return self.renamed.get(name, name)
 
     @property
     def results(self) -> tuple[str, ...]:
         """What a run has to produce: the outputs and the new values of variables, each once."""
-        return tuple(dict.fromkeys((*self.outputs, *self.updates.values())))
+        return tuple(dict.fromkeys((*map(self.output_tensor, self.outputs), *self.updates.values())))
 
     def consumers(self) -> dict[str, list[Node]]:
         """Tensor -> nodes that read it (a graph output counts no node)."""
@@ -82,6 +88,7 @@ class GraphBuilder:
         self.constants: dict[str, Constant] = {}
         self.variables: dict[str, Constant] = {}
         self.updates: dict[str, str] = {}
+        self.renamed: dict[str, str] = {}
         self.nodes: list[Node] = []
         self.warnings: list[str] = list(warnings)
         self._counters: dict[str, int] = {}
@@ -94,7 +101,8 @@ class GraphBuilder:
             builder.add_input(name, graph.tensors[name])
         for name, constant in graph.variables.items():
             builder.variables[builder.add_tensor(name, graph.tensors[name])] = constant
-        builder.outputs, builder.updates = list(graph.outputs), dict(graph.updates)
+        builder.outputs = list(graph.outputs)
+        builder.updates, builder.renamed = dict(graph.updates), dict(graph.renamed)
         return builder
 
     def unique(self, hint: str) -> str:
@@ -141,5 +149,5 @@ class GraphBuilder:
         return Graph(
             self.name, tuple(self.inputs), tuple(self.outputs), MappingProxyType(self.tensors),
             MappingProxyType(self.constants), tuple(self.nodes), tuple(self.warnings),
-            MappingProxyType(self.variables), MappingProxyType(self.updates),
+            MappingProxyType(self.variables), MappingProxyType(self.updates), MappingProxyType(self.renamed),
         )  # fmt: skip

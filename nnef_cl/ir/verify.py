@@ -37,7 +37,7 @@ class _Check:
         for node in self.graph.nodes:
             self._node(node)
         for name in self.graph.outputs:
-            self._require(name in self.origins, f"output '{name}' that nothing produces")
+            self._require(self.graph.output_tensor(name) in self.origins, f"output '{name}' that nothing produces")
         for name, value in self.graph.updates.items():
             self._update(name, value)
         for name, spec in self.graph.tensors.items():

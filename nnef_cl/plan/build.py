@@ -101,7 +101,7 @@ class _Builder:
         where, slots = assign_slots(lifetimes)
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
-        outputs = {n: self._place(n, where) for n in self.graph.outputs}
+        outputs = {n: self._place(self.graph.output_tensor(n), where) for n in self.graph.outputs}
         commits = tuple(Copy(self._buffer(a, where), self._buffer(b, where), size) for a, b, size in moves)
         return Plan(
             self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs, tuple(self.faults),

@@ -126,6 +126,26 @@ def test_a_quantised_model(tmp_path: Path, selector: str) -> None:
     assert len(np.unique(outputs["conv"])) > 100 and len(np.unique(scores)) > 5
 
 
+def test_results_that_are_inputs_or_states(selector: str) -> None:
+    """The caller gets the quantised tensor; the state keeps what it was updated to."""
+    lines = ["x = external(shape = [4]);", "h = variable(shape = [4], label = 'h');", "n = update(h, mul(x, 0.75));"]
+    text = "\n".join(["version 1.0;", "graph g( x ) -> ( n, h, x ) {", *lines, "}"])
+    entries = "".join(f"'{name}': linear_quantize(min = 0.0, max = 3.0, bits = 2);" for name in "hx")
+    graph = import_document(
+        parse_document(text), STANDARD, lambda label, position: np.float32([0, 1.6, 2, 9]), quant=parse_quant(entries)
+    )
+    x = np.float32([0.4, 0.6, 1.2, 2.9])
+    with Session(graph, open_device(selector), STANDARD | INTERNAL, keep="x.quantised") as session:
+        assert list(session.outputs) == ["n", "h", "x"]
+        first, second = session.run({"x": x}), session.run({"x": x})
+        assert list(first) == ["n", "h", "x", "x.quantised"]
+        np.testing.assert_array_equal(first["x"], [0, 1, 1, 3])
+        np.testing.assert_array_equal(first["x.quantised"], first["x"])
+        np.testing.assert_array_equal(first["h"], [0, 2, 2, 3])
+        np.testing.assert_array_equal(session.state["h"], first["n"])
+        np.testing.assert_array_equal(second["h"], [0, 1, 1, 2])
+
+
 def test_rounding_between_the_steps_of_an_epilogue(selector: str) -> None:
     """Every value with an entry is rounded there, in order, though one kernel computes all of them."""
     lines = ["x = external(shape = [1, 8, 6, 6]);", "w = variable(shape = [16, 8, 3, 3], label = 'w');", "a = conv(x, w);",

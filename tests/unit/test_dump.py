@@ -75,7 +75,7 @@ def test_long_names_do_not_widen_columns() -> None:
 
 def test_json() -> None:
     data = json.loads(json.dumps(to_json(graph()), allow_nan=False))
-    keys = ["name", "inputs", "outputs", "tensors", "constants", "variables", "updates", "nodes", "warnings"]
+    keys = ["name", "inputs", "outputs", "renamed", "tensors", "constants", "variables", "updates", "nodes", "warnings"]
     assert list(data) == keys
     assert (data["name"], data["inputs"], data["outputs"]) == ("net", ["x"], ["y", "x"])
     assert data["warnings"] == ["take care"]
