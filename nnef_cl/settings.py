@@ -44,5 +44,9 @@ OPERATIONS = Limit("NNEF_CL_MAX_OPERATIONS", 100_000)
 """Of one graph, fragments expanded; networks have some thousands."""
 FRAGMENT_DEPTH = Limit("NNEF_CL_MAX_FRAGMENT_DEPTH", 1000)
 """Fragments that may be expanded inside each other."""
+EXPANSION = Limit("NNEF_CL_MAX_EXPANSION", 256 << 20)
+"""Bytes that a compressed archive may expand to, where that is more than some multiple of its size."""
+FINDINGS = Limit("NNEF_CL_MAX_FINDINGS", 1000)
+"""Errors after which validation ends."""
 
-LIMITS = (TEXT_BYTES, TOKENS, STEPS, ITEMS, OPERATIONS, FRAGMENT_DEPTH)
+LIMITS = (TEXT_BYTES, TOKENS, STEPS, ITEMS, OPERATIONS, FRAGMENT_DEPTH, EXPANSION, FINDINGS)

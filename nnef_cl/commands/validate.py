@@ -11,6 +11,7 @@ import typer
 
 from nnef_cl.commands import common
 from nnef_cl.errors import UsageError, located
+from nnef_cl.settings import FINDINGS
 
 if TYPE_CHECKING:
     from nnef_cl.importer.report import Finding
@@ -138,7 +139,7 @@ def _print(model: Path, validation: Validation) -> None:
     ]
     verdict = "not valid" if validation.errors else "valid"
     if not validation.complete:
-        counted.append("and perhaps more: reading ended here")
+        counted.append(f"and perhaps more: reading ended here {FINDINGS.hint}")
     typer.echo(f"{common.printable(str(model))}: {verdict} ({', '.join([validation.dialect, *counted])})")
 
 

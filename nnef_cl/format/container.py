@@ -35,15 +35,15 @@ from nnef_cl.format.tensor_file import (
     read_header,
     reason,
 )
-from nnef_cl.settings import TEXT_BYTES
+from nnef_cl.settings import EXPANSION, TEXT_BYTES
 
 GRAPH = "graph.nnef"
 ARGUMENTS, CONTAINER = "arguments", "container"
 """Rules that a label breaks, as the importer calls them."""
 
 
-UNSUSPECTED_BYTES, UNSUSPECTED_RATIO = 1 << 28, 64
-"""A compressed archive that expands to more than both of these, in bytes and in sizes of its own, is refused."""
+UNSUSPECTED_RATIO = 64
+"""A compressed archive may expand to that many times its size, even beyond EXPANSION."""
 
 _PIECE = 1 << 20
 # What tarfile and zlib raise for archives they cannot make sense of.
@@ -267,7 +267,7 @@ def _tar_members(path: Path, data: Buffer) -> Iterator[tuple[str, Buffer, int]]:
 
 def _gzip_members(path: Path, size: int, headers_only: bool) -> Iterator[tuple[str, Buffer, int]]:
     """Files a model consists of, decompressed in one go; the content of others is left empty."""
-    limit = max(UNSUSPECTED_BYTES, UNSUSPECTED_RATIO * size)
+    limit = max(EXPANSION.value, UNSUSPECTED_RATIO * size)
     try:
         with (
             gzip.GzipFile(path) as stream,
@@ -313,7 +313,7 @@ class _Bounded(io.BufferedIOBase):
 
     @staticmethod
     def refusal(path: Path, limit: int) -> FileFormatError:
-        message = f"expands to more than {limit} bytes, far more than its own size"
+        message = f"expands to more than {limit} bytes, far more than its own size {EXPANSION.hint}"
         return FileFormatError(message, where=str(path))
 
 

@@ -53,8 +53,10 @@ from nnef_cl.settings import TOKENS
 MAX_DEPTH = 200
 """Levels an expression or a type may be nested: brackets, and operators applied to the results of operators.
 
-A sum of n terms is n levels deep. What walks the records may therefore use recursion.
+A sum of n terms is n levels deep. What walks the records may therefore use recursion, which fits Python's stack; that
+of much deeper expressions would not.
 """
+SPLIT = "this limit is fixed: write parts of it as statements of their own"
 
 PRECEDENCE = {
     "in": 1,
@@ -208,7 +210,7 @@ class Builder(Transformer[Token, Any]):
         if self.depths:
             depth += max((self.depths.get(id(child), 0) for child in children), default=0)
         if depth > MAX_DEPTH:
-            message = f"nested more than {MAX_DEPTH} levels deep (each operator of a chain is a level; split it up)"
+            message = f"nested more than {MAX_DEPTH} levels deep (each operator of a chain is a level); {SPLIT}"
             raise ModelSyntaxError(message, where=position)
         self.depths[id(node)] = depth
         return node
@@ -217,7 +219,8 @@ class Builder(Transformer[Token, Any]):
     def _open(self, token: Token) -> Token:
         self.brackets += 1
         if self.brackets > MAX_DEPTH:
-            raise ModelSyntaxError(f"brackets nested more than {MAX_DEPTH} levels deep", where=self.at(token))
+            message = f"brackets nested more than {MAX_DEPTH} levels deep; {SPLIT}"
+            raise ModelSyntaxError(message, where=self.at(token))
         return token
 
     def _close(self, token: Token) -> Token:

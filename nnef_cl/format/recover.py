@@ -20,9 +20,7 @@ from nnef_cl.format.syntax import (
     QuantEntry,
     SourcePosition,
 )
-
-MAX_ERRORS = 1000
-"""Errors after which reading goes on no more."""
+from nnef_cl.settings import FINDINGS
 
 # A string has a bounded number of escapes because the pattern costs memory for each of them.
 _SCAN = re.compile(
@@ -114,7 +112,7 @@ class _Recovery:
     """One attempt, piece by piece. body: what the statements belong to, None outside."""
 
     def __init__(self, text: str, file: str, error: ModelSyntaxError) -> None:
-        self.text, self.file, self.first = text, file, error
+        self.text, self.file, self.first, self.most = text, file, error, FINDINGS.value
         self.result = Recovered()
         self.extensions: list[Extension] = []
         self.fragments: list[Fragment] = []
@@ -134,7 +132,7 @@ class _Recovery:
                 self._statement(piece)
             else:
                 self._top(piece)
-            if len(self.result.errors) >= MAX_ERRORS:
+            if len(self.result.errors) >= self.most:
                 break
         self._finish()
         if not self.result.errors:
@@ -283,7 +281,7 @@ class _Recovery:
             missing = "an assignment or '}'"
         elif self.graph is None and not self.confused:
             missing = self.expected
-        full = len(self.result.errors) >= MAX_ERRORS
+        full = len(self.result.errors) >= self.most
         if missing is not None and not full and not any(error.where == end for error in self.result.errors):
             self.result.errors.append(ModelSyntaxError(f"the text ends too early, expected {missing}", where=end))
 
@@ -304,6 +302,6 @@ def recover_entries(text: str | bytes, file: str = "graph.quant") -> tuple[list[
             entries.append(parse_piece("quant_entry", piece.text + piece.end, piece.origin)[0])
         except ModelSyntaxError as error:
             errors.append(error)
-        if len(errors) >= MAX_ERRORS:
+        if len(errors) >= FINDINGS.value:
             break
     return entries, errors or [first]

@@ -175,6 +175,10 @@ class Expander:
         assert value is not None
         return value
 
+    def _has_unknown(self, value: Value) -> bool:
+        """Nothing is unknown unless the report collects errors."""
+        return self.report.collecting and has_unknown(value, self.budget)
+
     def _keep(self, error: ModelError, scope: Scope) -> None:
         """For the report, unless it is about values that may not come to be."""
         if not scope.doubtful or error.rule in CERTAIN:
@@ -268,7 +272,7 @@ class Expander:
     def _graph_tensor(self, target: Identifier, value: Value, scope: Scope) -> Value:
         """A graph's identifier is one tensor, of the same name: an alias becomes a copy."""
         name = target.name
-        if has_unknown(value):
+        if self._has_unknown(value):
             return UNKNOWN
         if not isinstance(value, Tensor):
             hint = "; unpack it with [a, b] = ..." if isinstance(value, list) else ""
@@ -306,7 +310,7 @@ class Expander:
     def _binary(self, node: Binary, scope: Scope, names: Names) -> Steps:
         left = yield node.left, scope, names, True
         right = yield node.right, scope, names, True
-        if self.report.collecting and (has_unknown(left) or has_unknown(right)):
+        if self._has_unknown(left) or self._has_unknown(right):
             return UNKNOWN
         if node.op != "in" and (isinstance(left, Tensor) or isinstance(right, Tensor)):
             return (yield from self._operator(evaluate.BINARY[node.op], [left, right], node, scope, names))
@@ -396,7 +400,7 @@ class Expander:
 
     def _builtin(self, node: Builtin, scope: Scope, names: Names) -> Steps:
         value = yield node.argument, scope, names, True
-        if has_unknown(value):
+        if value is UNKNOWN:
             return UNKNOWN
         if node.name != "shape_of":
             return evaluate.builtin(node.name, value, self.budget)
@@ -484,7 +488,7 @@ class Expander:
             message = "is a custom operation without a body, which nothing here can compute"
             raise MissingError(message, UNSUPPORTED.name)
         if self.report.collecting and ((callee.op is None and declaration.name in self.unsound)
-                                       or any(map(has_unknown, values.values()))):  # fmt: skip
+                                       or any(map(self._has_unknown, values.values()))):  # fmt: skip
             return UNKNOWN
         if callee.body is None:
             return self._primitive(callee, values, generic, node.position, scope, names)
@@ -529,7 +533,7 @@ class Expander:
         else:
             bound = [(p, given[p.name]) for p in declaration.parameters if p.name in given]
             generic = deduce(bound, self.report.accepts(INTEGERS_AS_SCALARS))
-        if not generic and any(map(has_unknown, given.values())):
+        if not generic and any(map(self._has_unknown, given.values())):
             return None
         if not generic:
             self._fitted(declaration, given, None, node)  # arguments of another structure show nothing

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from nnef_cl.errors import ModelError, RuleError, located
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.importer.dialect import UNSUPPORTED, Dialect, Rule, Verdict
+from nnef_cl.settings import FINDINGS
 
 
 class LocatedError(RuleError):
@@ -34,9 +35,6 @@ class Finding:
         return f"{located(self.message, self.where, self.op, self.tensor)} [{self.rule}]"
 
 
-MAX_FINDINGS = 1000
-"""Findings after which validation ends."""
-
 Place = tuple[SourcePosition | None, str, str]
 """Position, operation, tensor."""
 
@@ -48,7 +46,7 @@ class Report:
     """
 
     def __init__(self, dialect: Dialect, *, collecting: bool = False) -> None:
-        self.dialect, self.collecting = dialect, collecting
+        self.dialect, self.collecting, self.most = dialect, collecting, FINDINGS.value
         self.place: Callable[[], Place] = lambda: (None, "", "")
         self.findings: list[Finding] = []
         self._warnings: dict[tuple[str, str], Finding] = {}
@@ -70,7 +68,7 @@ class Report:
     @property
     def full(self) -> bool:
         """Whether there are so many findings that more would help nobody."""
-        return len(self.findings) >= MAX_FINDINGS
+        return len(self.findings) >= self.most
 
     def accepts(self, rule: Rule) -> bool:
         return self.dialect.accepts(rule)

@@ -82,11 +82,21 @@ def describe(value: Value, levels: int = 4) -> str:
     return PRIMITIVES.get(type(value), "unknown")
 
 
-def has_unknown(value: Value) -> bool:
-    """Whether the value or a part of it is unknown."""
-    if isinstance(value, (list, tuple)):
-        return any(map(has_unknown, value))
-    return value is UNKNOWN
+def has_unknown(value: Value, budget: Budget) -> bool:
+    """Whether the value or a part of it is unknown. Arrays may be nested as deeply as a program likes and hold one
+    array many times. Raises LimitError."""
+    rest = [value]
+    seen: set[int] = set()
+    while rest:
+        part = rest.pop()
+        if part is UNKNOWN:
+            return True
+        if isinstance(part, (list, tuple)) and id(part) not in seen:
+            if seen and isinstance(part, list):
+                budget.spend(len(part))
+            seen.add(id(part))
+            rest += part
+    return False
 
 
 class Mismatch(Exception):
@@ -175,7 +185,7 @@ def deduce(bound: Iterable[tuple[Parameter, Value]], lenient: bool) -> str | Non
     tensors: set[str] = set()
     literals: set[str] = set()
     for parameter, value in bound:
-        for item in _generic_parts(value, parameter.type):
+        for item in _generic_parts(value, parameter.type) if uses_generic(parameter.type) else ():
             if isinstance(item, Tensor):
                 tensors.add(item.kind)
             elif type(item) in PRIMITIVES:
@@ -189,20 +199,19 @@ def deduce(bound: Iterable[tuple[Parameter, Value]], lenient: bool) -> str | Non
 
 
 def _generic_parts(value: Value, type: Type) -> Iterator[Value]:
-    """What stands in the places of '?'."""
-    if isinstance(type, PrimitiveType):
-        if type.name == "?":
+    """What stands in the places of '?'; an array that is there many times is looked at once."""
+    rest = [(value, type)]
+    seen: set[tuple[int, int]] = set()
+    while rest:
+        value, type = rest.pop()
+        if isinstance(type, ArrayType):
+            if isinstance(value, list) and (id(value), id(type)) not in seen:
+                seen.add((id(value), id(type)))
+                rest += [(item, type.item) for item in value]
+        elif isinstance(type, TupleType):
+            rest += zip(value, type.items, strict=False) if isinstance(value, tuple) else ()
+        elif "?" in (type.name if isinstance(type, PrimitiveType) else type.element):
             yield value
-    elif isinstance(type, TensorType):
-        if type.element == "?":
-            yield value
-    elif isinstance(type, ArrayType):
-        if isinstance(value, list) and uses_generic(type):
-            for item in value:
-                yield from _generic_parts(item, type.item)
-    elif isinstance(value, tuple):
-        for item, part in zip(value, type.items, strict=False):
-            yield from _generic_parts(item, part)
 
 
 def uses_generic(type: Type) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from nnef_cl.errors import FileFormatError, InputError, ModelError, UnsupportedError, UsageError
-from nnef_cl.format.parser import parse_document
+from nnef_cl.format.parser import parse_document, parse_fragment
 from nnef_cl.format.syntax import SourcePosition
 from nnef_cl.format.tensor_file import write_tensor
 from nnef_cl.importer import LENIENT, STRICT, Dialect, import_document, import_model
 from nnef_cl.importer.dialect import DIFFERENCES, choose_dialect
+from nnef_cl.importer.types import deduce
+from nnef_cl.importer.validate import validate_model
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ops import STANDARD
 
@@ -90,7 +93,7 @@ VALUES: dict[str, tuple[str, list[Any]]] = {
     "range_of([7, 8, 9]) + range_of('ab')": ("integer", [0, 1, 2, 0, 1]),
     "[length_of([]) + 1, length_of('abc'), length_of([1, 2])]": ("integer", [1, 3, 2]),
     "shape_of(x) + [length_of(shape_of(1.0)) + 1]": ("integer", [1, 4, 1]),
-    "[integer(2.7), integer(-2.7), integer('-12'), integer(true)]": ("integer", [2, -2, -12, 1]),
+    "[integer(2.7), integer(-1.5), integer(-0.1), integer('-12'), integer(true)]": ("integer", [2, -1, 0, -12, 1]),
     "[scalar(2), scalar('1.5e1'), scalar(true)]": ("scalar", [2.0, 15.0, 1.0]),
     "[logical(0), logical(0.5), logical('')]": ("logical", [False, True, False]),
     "[string(1.5) == '1.5', string(3) == '3', string(true) == 'true']": ("logical", [True] * 3),
@@ -752,6 +755,36 @@ HOSTILE: dict[str, tuple[str, str, str]] = {
     "many results": ("", "[y, z] = copy_n(x, times = 1000000000);", "graph.nnef:6:10: copy_n 'y': 'times' must be"),
     "many items": ("", f"y = concat([{'x, ' * 100_000} x], axis = 1);", ""),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("more", ["[{}]", "[{0}, {0}]"], ids=["deep", "doubled"])
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("y = x * scalar(length_of({}));", ""),
+        ("y = x * scalar(length_of({0} + {0}));", ""),
+        ("y = x + {};", "expected tensor<scalar>, got ...[]"),
+        ("y = x if {0} == {0} else x;", "operator == does not take ...[]"),
+        ("y = reshape(x, shape = {});", "expected integer[], got ...[]"),
+    ],
+)
+def test_arrays_in_arrays_without_end(more: str, statement: str, error: str, tmp_path: Path) -> None:
+    """A program nests arrays deeper than its text; nothing recurses over them or walks all paths."""
+    count = 3000 if more == "[{}]" else 60
+    lines = ["a0 = [];", *(f"a{k + 1} = {more.format(f'a{k}')};" for k in range(count)), statement.format(f"a{count}")]
+    source = document("y = f(x);", fragment("\n".join(lines)), "x ) -> ( y", INPUT, EXTENSIONS)
+    (tmp_path / "graph.nnef").write_text(source)
+    with pytest.raises(ModelError, match=re.escape(error)) if error else nullcontext():
+        import_model(tmp_path)
+    assert [error in finding.message for finding in validate_model(tmp_path).findings] == [True] * bool(error)
+
+
+def test_the_type_of_an_array_that_holds_one_array_many_times() -> None:
+    value: Any = [1.5]
+    for _ in range(60):
+        value = [value, value]
+    wanted = parse_fragment(f"fragment f<?>( x: ?{'[]' * 61} ) -> ( y: tensor<?> );").parameters[0]
+    assert deduce([(wanted, value)], lenient=False) == "scalar"
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from nnef_cl.commands import app
 from nnef_cl.errors import Error, UsageError
 from nnef_cl.format.container import open_container
 from nnef_cl.format.parser import parse_document
@@ -54,6 +56,22 @@ def test_every_limit(variable: str, message: str, tmp_path: Path, monkeypatch: p
         monkeypatch.setenv(variable, wrong)
         with pytest.raises(UsageError, match=f"{variable}: expected a whole number above 0"):
             load()
+
+
+def test_findings_end_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNEF_CL_MAX_FINDINGS", "10")
+    for line in ("a{0} = b{0}(x);", "a{0} = ;"):
+        lines = "\n".join(line.format(number) for number in range(30))
+        (tmp_path / "graph.nnef").write_text(f"{HEAD}graph g( x ) -> ( x )\n{{\nx = external(shape = [2]);\n{lines}\n}}\n")
+        done = CliRunner().invoke(app, ["validate", str(tmp_path)])
+        assert done.exit_code == 1 and done.output.count(": error: ") == 10
+        assert "reading ended here (NNEF_CL_MAX_FINDINGS sets another limit)" in done.output
+
+
+def test_fixed_limits_say_what_to_do() -> None:
+    for expression in ("[" * 300, "x" + " + x" * 300):
+        with pytest.raises(Error, match=r"more than 200 levels deep.*; this limit is fixed: write parts of it as statements"):
+            parse_document(f"{HEAD}graph g( x ) -> ( y ) {{ x = external(shape = [2]); y = {expression}; }}")
 
 
 def test_the_list_is_whole_and_documented() -> None:
