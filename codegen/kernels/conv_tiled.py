@@ -242,16 +242,16 @@ class PackTiles(PackFloats):
 
 def conv_tiled(
     x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, bias: Access, geometry: Geometry,
-    groups: int, packed: bool, target: Target,
+    groups: int, packed: bool, target: Target, *, sliced: bool,
 ) -> ConvTiled | None:  # fmt: skip
-    """The kernel; None in blocked layouts and where local memory is too small. With several slices, y is their sums'
-    and the epilogue is left to the one who adds them."""
+    """The kernel; None in blocked layouts and where local memory is too small. sliced: several slices may share
+    the depth; then it writes a sum for each, and the epilogue is left to the one who adds them."""
     if x.block > 1 or y.block > 1:
         return None
     channels, rows = x.spec.shape[1] // groups, y.spec.shape[1] // groups
     windows = (y.spec.shape[0], *y.spec.shape[2:])
     columns, taps = math.prod(windows), geometry.taps
-    tile = choose_tile(rows, columns, channels * taps, groups, target, y.view is None)
+    tile = choose_tile(rows, columns, channels * taps, groups, target, sliced)
     if tile is None:
         return None
     padded = -(-channels // tile.depth) * tile.depth

@@ -172,6 +172,7 @@ def deconvolutions() -> list[Case]:
         deconv((1, 3, 3, 3), (3, 4, 5, 5), stride=[5, 5], padding=[(0, 0), (0, 0)]),
         deconv((1, 2, 3, 3), (2, 4, 1, 1), stride=[2, 2]),
         deconv((1, 3, 1, 1), (3, 16, 4, 4), padding=[(0, 0), (0, 0)]),
+        deconv((2, 70, 1, 1), (70, 17, 4, 4), padding=[(0, 0), (0, 0)]),
         deconv((2, 5, 6), (5, 16, 3), stride=[2]),
         deconv((1, 4, 2, 3, 2), (4, 16, 2, 2, 3), stride=[2, 1, 2]),
         deconv((1, 16, 4, 4), (16, 1, 3, 3), stride=[2, 2], groups=0),

@@ -53,7 +53,7 @@ def conv_tiles(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
 ) -> list[Candidate]:
     """The convolution with any filter and bias, constant or not; nothing where the device is not one for tiles."""
-    kernel = _conv_kernel(problem, accesses, geometry, groups, target)
+    kernel = _conv_kernel(problem, accesses, geometry, groups, target, sliced=True)
     if kernel is None:
         return []
     filter = Packed(1, kernel.pack) if kernel.packed else Input(1)
@@ -64,8 +64,11 @@ def conv_tiles_launch(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
     arrange: Callable[[PackTiles], Pack],
 ) -> Launch | None:  # fmt: skip
-    """One phase of a deconvolution with a constant filter. arrange: as for conv_launch."""
-    kernel = _conv_kernel(problem, accesses, geometry, groups, target)
+    """One phase of a deconvolution with a constant filter, whole: phases write to one tensor, slices could not.
+
+    arrange: as for conv_launch.
+    """
+    kernel = _conv_kernel(problem, accesses, geometry, groups, target, sliced=False)
     if kernel is None:
         return None
     return Launch(kernel, (Input(0), Packed(1, arrange(kernel.pack)), Input(2), *extra_operands(problem), Output()))
@@ -89,11 +92,11 @@ def _candidate(problem: Problem, kernel: Tiled, inputs: tuple[Input | Packed, ..
 
 
 def _conv_kernel(
-    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target, *, sliced: bool
 ) -> ConvTiled | None:
     if not target.tiles:
         return None
     bias = problem.inputs[2]
     values = Access("bias", replace(bias, shape=(1, bias.volume, 1, 1, 1)))
     packed = problem.constants[1] is not None
-    return conv_tiled(*accesses, problem.epilogue, values, geometry, groups, packed, target)
+    return conv_tiled(*accesses, problem.epilogue, values, geometry, groups, packed, target, sliced=sliced)

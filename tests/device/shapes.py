@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.device import Device, Rules, open_device
 from nnef_cl.device.config import active_rules
 from nnef_cl.device.rules import Match, Rule, Settings
 
-SHAPES: Mapping[str, Target | None] = {
+SHAPES: dict[str, Target | None] = {
     "own": None,
     "gpu": Target.gpu(),
     "gpu small": Target.gpu(local_memory=4 << 10, max_work_group=16),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from nnef_cl.codegen import tile as tiles
@@ -15,7 +16,7 @@ from nnef_cl.conformance.harness import compare, family_graph
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
-from tests.device.shapes import open_shaped
+from tests.device.shapes import SHAPES, open_shaped
 
 SHAPE = "gpu small" if OCLGRIND else "gpu"
 CASES: tuple[Case, ...] = (
@@ -27,6 +28,7 @@ CASES: tuple[Case, ...] = (
     case("conv", f32(1, 6, 8, 9), weights(8, 3, 3, 2), weights(8), groups=2, border="replicate", padding=[(1, 2), (0, 3)]),
     case("conv", f32(2, 5, 7), f32(6, 5, 3), f32(1, 6)),
     case("deconv", f32(1, 12, 5, 4), weights(12, 9, 3, 3), weights(1, 9), stride=[2, 2]),
+    case("deconv", f32(2, 24, 1, 1), weights(24, 9, 3, 3), weights(1, 9), padding=[(0, 0), (0, 0)]),
 )  # fmt: skip
 SMALL: tuple[Case, ...] = (
     case("matmul", f32(5, 9), weights(9, 6)),
@@ -42,8 +44,11 @@ FORCED = [
 
 @pytest.fixture(params=FORCED, ids=str)
 def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Leaves one shape of tile to choose from; the number of its slices."""
+    """Leaves one shape of tile to choose from, and units enough that slices are worth it; the number of its slices."""
     sides, slices = request.param
+    target = SHAPES[SHAPE]
+    assert target is not None
+    monkeypatch.setitem(SHAPES, SHAPE, replace(target, compute_units=1 << 12))
     monkeypatch.setattr(tiles, "SIDES", (sides,))
     monkeypatch.setattr(tiles, "SLICES", (slices,))
     monkeypatch.setattr(tiles, "LEAST_STEPS", 0)
