@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,6 @@ from nnef_cl.errors import UsageError
 
 if TYPE_CHECKING:
     from nnef_cl.device.cache import Cache, Entry
-    from nnef_cl.ops.base import Table as Operations
 
 
 class Action(str, Enum):
@@ -37,10 +36,12 @@ def cache(
     ] = None,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
+    dialect: common.DialectOption = common.DIALECT,
+    precision: common.PrecisionOption = common.Precision.default,
+    ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
-    dialect: common.DialectOption = common.DIALECT,
-    ops: common.OpsOption = None,
+    threads: common.ThreadsOption = None,
 ) -> None:
     """List, explain, prune or clear what is kept between runs: compiled programs, verdicts about devices."""
     from nnef_cl.device.cache import default_cache
@@ -54,7 +55,8 @@ def cache(
         typer.echo("the cache is off")
     elif model is not None:
         table = common.operations(ops)
-        _explain(model, device, common.resolve_shapes(model, shape, batch, dialect, table), dialect, table)
+        shapes = common.resolve_shapes(model, shape, batch, dialect, table)
+        _explain(model, device, {"shapes": shapes, "dialect": dialect, "table": table}, precision.value)
     elif action is Action.list:
         _list(kept)
     else:
@@ -86,19 +88,17 @@ def _ago(used: float) -> str:
     return "just now"
 
 
-def _explain(
-    model: Path, selector: str | None, shapes: common.Shapes | None, dialect: str, given: Operations
-) -> None:
+def _explain(model: Path, selector: str | None, reading: dict[str, Any], precision: str) -> None:
     from nnef_cl import passes
     from nnef_cl.device import open_device
     from nnef_cl.executor import jobs_of
     from nnef_cl.importer import import_model
     from nnef_cl.ops import INTERNAL
-    from nnef_cl.plan.build import build_plan
+    from nnef_cl.plan.build import PRECISIONS, build_plan
 
-    opened, ops = open_device(selector), given | INTERNAL
-    graph = import_model(model, shapes=shapes, dialect=dialect, table=given)
-    plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target)
+    opened, ops = open_device(selector), reading["table"] | INTERNAL
+    graph = import_model(model, **reading)
+    plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target, PRECISIONS[precision])
     jobs = jobs_of(plan)
     typer.echo(f"{len(jobs)} programs of {plan.name} for {opened.name}")
     if opened.programs.kind == "driver":

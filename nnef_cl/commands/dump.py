@@ -45,6 +45,7 @@ def dump(
         ),
     ] = None,
     devices_file: common.DevicesFileOption = None,
+    threads: common.ThreadsOption = None,
 ) -> None:  # fmt: skip
     """Show how a model is understood, planned and spelled in OpenCL C."""
     check_pass(after)

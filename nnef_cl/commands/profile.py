@@ -38,6 +38,8 @@ def profile(
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    precision: common.PrecisionOption = common.Precision.default,
+    ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
@@ -48,19 +50,22 @@ def profile(
         raise UsageError("--plot draws the ceilings: leave --no-peak out")
     from nnef_cl import profiling
     from nnef_cl.device import open_device
-    from nnef_cl.ops import INTERNAL, STANDARD
     from nnef_cl.peak import peak_of
     from nnef_cl.preprocess import random_inputs
 
-    shapes = common.resolve_shapes(model, shape, batch, dialect)
+    table = common.operations(ops)
+    loading: dict[str, Any] = {
+        "device": device, "shapes": common.resolve_shapes(model, shape, batch, dialect, table), "dialect": dialect,
+        "ops": table, "precision": precision.value,
+    }  # fmt: skip
     ceilings = None if without_peak else peak_of(open_device(device))
-    with common.open_session(model, device=device, shapes=shapes, profile=True, dialect=dialect) as session:
+    with common.open_session(model, profile=True, **loading) as session:
         common.warn(session.source_graph)
         with session.state_kept():
             session.run(random_inputs(session.inputs, seed))
             if session.last_device_seconds is None:
                 raise DeviceError(f"{session.device.name}: the driver does not report the times of kernels")
-            result = profiling.profile(session, STANDARD | INTERNAL, runs, ceilings)
+            result = profiling.profile(session, session.ops, runs, ceilings)
         name, network = f"{session.device.name} ({session.device.platform})", session.source_graph.name
     files = {}
     if trace_file is not None:

@@ -53,8 +53,9 @@ def test_commands(selector: str, tmp_path: Path) -> None:
     for command in (
         ["run", model, "-d", selector, "--ops", OPS, "-o", str(tmp_path / "out"), "--save", str(tmp_path / "saved")],
         ["bench", model, "-d", selector, "--ops", OPS, "-n", "1", "-t", "0", "-w", "0", "-b", "4"],
+        ["profile", model, "-d", selector, "--ops", OPS, "--dialect", "strict", "--precision", "exact", "-n", "1", "--no-peak"],
         ["dump", model, "--ops", OPS, "--kernels", str(tmp_path / "kernels")],
-        ["cache", "explain", model, "-d", selector, "--ops", OPS],
+        ["cache", "explain", model, "-d", selector, "--ops", OPS, "--precision", "exact"],
         ["info", str(tmp_path / "saved"), "--ops", OPS],
     ):
         result = CliRunner().invoke(app, command)

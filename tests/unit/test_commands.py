@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from nnef_cl import bench, preprocess
-from nnef_cl.commands import app, common, demo, dump, info, run
+from nnef_cl.commands import COMMANDS, app, common, demo, dump, info, run
 from nnef_cl.demo import held_out_digits, model_folder
 from nnef_cl.errors import Error, FileFormatError, InputError, UnsupportedError, UsageError
 from nnef_cl.format.tensor_file import ItemType, read_tensor_file, write_tensor
@@ -62,6 +63,26 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+READ = ("dialect", "ops")
+SHAPED = (*READ, "shape", "batch")
+PLANNED = (*SHAPED, "precision", "device", "devices_file", "threads")
+LOADING = {
+    "validate": READ, "format": READ, "info": SHAPED, "run": PLANNED, "bench": PLANNED, "profile": PLANNED,
+    "dump": PLANNED, "cache": PLANNED,
+}  # fmt: skip
+
+
+def test_commands_that_load_a_model_take_the_same_options() -> None:
+    given = {command.__name__: inspect.signature(command).parameters for command in COMMANDS}
+    assert {name for name, parameters in given.items() if "model" in parameters} == set(LOADING)
+    for name, options in LOADING.items():
+        assert [option for option in PLANNED if option in given[name]] == list(options), name
+        for option in options:
+            if (name, option) != ("dump", "device"):  # where nothing is named, it plans for no device at all
+                mine, usual = given[name][option], given["run"][option]
+                assert (mine.annotation, mine.default) == (usual.annotation, usual.default), (name, option)
 
 
 def test_version() -> None:
