@@ -38,6 +38,7 @@ def vectors() -> list[Case]:
         known("argmax_reduce", ties, [0], [[1, 0, 0]]),
         known("argmax_reduce", GRID, [0, 1], [[4]]),
         known("argmin_reduce", GRID, [1, 0], [[3]]),
+        known("argmax_reduce", [[[0.0, 1], [2, 2]], [[5, 1], [2, 9]]], [0, 2], [[[2], [3]]]),
         known("argmax_reduce", [[5.0], [6.0]], [], [[0], [0]]),
         known("max_reduce", [[1.0, nan], [inf, -inf]], [1], [[nan], [inf]]),
         known("min_reduce", [[nan, 1.0], [inf, -inf]], [1], [[nan], [-inf]]),

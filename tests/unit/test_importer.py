@@ -343,6 +343,7 @@ BAD_BODIES = {
     "[y, z] = moments(x, axes = [1]);":
         "1: moments 'y': the left side unpacks an array, the right side is (tensor<scalar>, tensor<scalar>)",
     # shapes
+    "y = x; z = cast<string>(x);": "12: cast 'z': there are no tensors of type string",
     "y = x + constant(shape = [1, 5], value = [0.0]);": "5: add 'y': shapes [1,4] and [1,5] do not broadcast",
     "y = unsqueeze(x, axes = [0, 1, 2, 3, 4, 5, 6]);": "5: unsqueeze 'y': result [1,1,1,1,1,1,1,1,4] has more than 8",
     "y = tile(x, repeats = [1000000, 1000000]);": "5: tile 'y': a tensor of shape [1000000,4000000] has more than",
