@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -263,6 +263,7 @@ class Builder(Transformer[Token, Any]):
 
     def graph(self, children: list[Any]) -> GraphDefinition:
         keyword, name, parameters, results, body = children
+        self._check_lists("graph", name, parameters, results, keyword)
         if not body:
             self.depart("empty-graphs", f"graph '{_shown(name)[1:-1]}' has no assignment", self.at(keyword))
         return GraphDefinition(str(name), parameters, results, body, self.at(keyword))
@@ -272,9 +273,15 @@ class Builder(Transformer[Token, Any]):
         if generic is not None and "?" not in generic:
             raise ModelSyntaxError(f"found {_shown(generic)}, expected '<?>'", where=self.at(generic))
         default = None if generic is None else generic.strip("<>?= \t\v\f\r\n")
+        self._check_lists("fragment", name, parameters, results, keyword)
         if body and not body[0]:
             self.depart("empty-graphs", f"fragment '{_shown(name)[1:-1]}' has no assignment", self.at(keyword))
         return Fragment(str(name), default, parameters, results, body[0] if body else None, self.at(keyword))
+
+    def _check_lists(self, what: str, name: Token, parameters: Sized, results: Sized, keyword: Token) -> None:
+        missing = "parameter" if not parameters else "" if results else "result"
+        if missing:
+            self.depart("empty-lists", f"{what} '{_shown(name)[1:-1]}' has no {missing}", self.at(keyword))
 
     def names(self, children: list[Identifier]) -> tuple[Identifier, ...]:
         return tuple(children)

@@ -122,6 +122,13 @@ EMPTY_GRAPHS = Rule(
     "There may be none.",
     hint="remove the definition or complete it",
 )
+EMPTY_LISTS = Rule(
+    "empty-lists",
+    "3.2.1",
+    "A graph and a fragment have one parameter and one result at least.",
+    "There may be none: a graph may compute from its constants and variables alone.",
+    hint="name an input and a result",
+)
 ARRAY_IDENTIFIERS = Rule(
     "array-identifiers",
     "3.3.2",

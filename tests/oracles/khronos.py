@@ -41,13 +41,24 @@ def compute(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray] | str]
     """Each case's results, or why there are none: what the interpreter says, or 'crash'."""
     for number, case in enumerate(cases):
         write_model(case, folder / str(number))
+    through("run", folder, len(cases))
+    return [_result(folder / str(number)) for number in range(len(cases))]
+
+
+def load(folder: Path, count: int) -> list[list[str] | str]:
+    """The operations of models folder/0, folder/1, ..., or why there are none: what the parser says, or 'crash'."""
+    through("load", folder, count)
+    return [_operations(folder / str(number)) for number in range(count)]
+
+
+def through(action: str, folder: Path, count: int) -> None:
+    """The worker on every model, again behind each one it dies of."""
     first = 0
-    while first < len(cases):
-        done = worker("run", folder, first)
+    while first < count:
+        done = worker(action, folder, first)
         if done.returncode == 0:
             break
-        first = int(done.stdout.split()[-1]) + 1  # the one after the case it died of
-    return [_result(folder / str(number)) for number in range(len(cases))]
+        first = int(done.stdout.split()[-1]) + 1
 
 
 def write_model(case: Case, folder: Path) -> None:
@@ -69,5 +80,14 @@ def _result(folder: Path) -> list[np.ndarray] | str:
     if (folder / "outputs.npz").exists():
         outputs = np.load(folder / "outputs.npz")
         return [outputs[name] for name in outputs.files]
+    return _error(folder)
+
+
+def _operations(folder: Path) -> list[str] | str:
+    found = folder / "operations.txt"
+    return found.read_text().split() if found.exists() else _error(folder)
+
+
+def _error(folder: Path) -> str:
     error = folder / "error.txt"
     return error.read_text() if error.exists() else "crash"

@@ -1,7 +1,7 @@
 """Runs models in the interpreter of the Khronos package `nnef`, in a process that may crash; knows nothing of nnef-cl.
 
 `python khronos_worker.py run FOLDER FIRST`: models FOLDER/<number>, their inputs in inputs.npz; writes outputs.npz or error.txt.
-`python khronos_worker.py load FOLDER`: parses the model and prints its operations, one a line.
+`python khronos_worker.py load FOLDER FIRST`: parses models FOLDER/<number>; writes operations.txt, a name a line, or error.txt.
 `python khronos_worker.py tensor IN OUT`: reads a tensor file and writes it again; prints type and shape.
 """
 
@@ -36,12 +36,20 @@ def run(folder: Path, first: int) -> None:
             (model / "error.txt").write_text(str(error))
 
 
+def load(folder: Path, first: int) -> None:
+    for number in range(first, len(list(folder.iterdir()))):
+        model = folder / str(number)
+        print(number, flush=True)
+        try:
+            operations = nnef.load_graph(str(model), stdlib="", lowered=[]).operations
+            (model / "operations.txt").write_text("\n".join(operation.name for operation in operations))
+        except Exception as error:
+            (model / "error.txt").write_text(str(error))
+
+
 def main(action: str, *arguments: str) -> None:
-    if action == "run":
-        run(Path(arguments[0]), int(arguments[1]))
-    elif action == "load":
-        for operation in nnef.load_graph(arguments[0], stdlib="", lowered=[]).operations:
-            print(operation.name)
+    if action in ("run", "load"):
+        (run if action == "run" else load)(Path(arguments[0]), int(arguments[1]))
     else:
         with Path(arguments[0]).open("rb") as file:
             array, quantised = nnef.read_tensor(file, return_quantization=True)

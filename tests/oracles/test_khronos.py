@@ -6,6 +6,7 @@ What the interpreter refuses, or crashes on, proves nothing. Where its results d
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,11 @@ import pytest
 
 from nnef_cl.conformance.case import Case, all_cases
 from nnef_cl.conformance.comparison import difference, tolerance
+from nnef_cl.demo import model_folder
+from nnef_cl.format.parser import parse_document
 from nnef_cl.format.tensor_file import read_tensor_file, write_tensor
-from tests.oracles.khronos import compute, python, worker
+from nnef_cl.importer.text import flat_text
+from tests.oracles.khronos import compute, load, python, worker, write_model
 
 SLACK = 5
 """The interpreter adds in float32, one after another."""
@@ -92,6 +96,28 @@ def test_the_guide_names_every_disagreement() -> None:
     text = (Path(__file__).parents[2] / "docs" / "oracles.md").read_text(encoding="utf-8")
     section = text.partition("\n## The Khronos interpreter\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| \*\*(.*?)\*\*", section, re.MULTILINE) == list(DISAGREEMENTS)
+
+
+def flat(folder: Path) -> list[str]:
+    """Puts the flat text in the place of the model's own; the names of its operations."""
+    text, _ = flat_text(folder)
+    (folder / "graph.nnef").write_text(text)
+    return [str(statement.value.name) for statement in parse_document(text).graph.body]  # type: ignore[union-attr]
+
+
+def test_flat_models(tmp_path: Path) -> None:
+    """What `nnef-cl format --flat` writes is read by the Khronos parser, operation by operation."""
+    python()
+    cases = [case for case in all_cases() if len(case.constants) < len(case.arrays)]  # the others are graphs without inputs
+    for number, case in enumerate(cases):
+        write_model(case, tmp_path / str(number))
+    shutil.copytree(model_folder(), tmp_path / str(len(cases)))
+    names = [*(case.id for case in cases), "the digits"]
+    written = [flat(tmp_path / str(number)) for number in range(len(names))]
+    wrong = [
+        f"{name}: {found}" for name, found, wanted in zip(names, load(tmp_path, len(names)), written, strict=True) if found != wanted
+    ]
+    assert wrong == []
 
 
 ARRAYS = [

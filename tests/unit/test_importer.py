@@ -599,6 +599,9 @@ FEATURES: dict[str, tuple[dict[str, str], str, str]] = {
     "string-characters": (
         {"body": r"y = variable(shape = [1, 4], label = 'a\b');"}, r"6:38: the string", r"graph.nnef:6:38: the string"),
     "version-numbers": ({"body": "y = relu(x);", "version": "1"}, "1:1: version 1 has no", "graph.nnef:1:1: version 1"),
+    "empty-lists": (
+        {"body": "x = relu(constant(shape = [1], value = [1.0]));", "signature": " ) -> ( x", "inputs": ""},
+        "4:1: graph 'g' has no parameter", "graph.nnef:4:1: graph 'g' has no parameter"),
     "empty-graphs": (
         {"body": "y = relu(x);", "fragments": fragment("")}, "3:1: fragment 'f' has no assignment",
         "graph.nnef:3:1: fragment 'f' has no assignment"),
