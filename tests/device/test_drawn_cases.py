@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
-from nnef_cl.conformance.case import Case, case, f32, mask, weights
+from nnef_cl.conformance.case import Case, case, constant, f32, i64, mask, weights
 from nnef_cl.conformance.harness import family_graph
 from nnef_cl.conformance.run import run_cases
 from nnef_cl.device import open_device
@@ -20,6 +21,7 @@ from tests.conftest import OCLGRIND
 BATCH, BATCHES = 24, 1
 """Cases of one program: compiling costs, drawing does not."""
 POOL_BORDERS = ("constant", "ignore", "replicate", "reflect", "reflect-even")
+METHODS = ("symmetric", "asymmetric", "aligned")
 CONV_BORDERS = ("constant", "replicate", "reflect", "reflect-even")
 Draw = st.DrawFn
 
@@ -107,9 +109,59 @@ def broadcast(draw: Draw) -> Case:
     return case(op, *draw(st.permutations((f32(*shape), f32(*shorter)))))
 
 
+def upsampled(draw: Draw) -> Case:
+    shape = [draw(st.integers(1, 2)), draw(st.sampled_from((1, 3, 16))), *extents(draw, draw(st.integers(1, 3)), 5)]
+    method, border = draw(st.sampled_from(METHODS)), draw(st.sampled_from(CONV_BORDERS))
+    return case("multilinear_upsample", f32(*shape), factor=extents(draw, len(shape) - 2, 4), method=method, border=border)
+
+
+def sampled(draw: Draw) -> Case:
+    rank, op = draw(st.integers(1, 4)), draw(st.sampled_from(("sample", "desample")))
+    shape, size = extents(draw, rank, 6), extents(draw, rank, 3)
+    attrs = windowed(draw, rank, POOL_BORDERS if op == "sample" else ("constant",))
+    result = shape
+    if op == "sample":
+        pooled = case("max_pool", f32(*shape), size=size, **attrs | {"border": "ignore"})
+        try:
+            [result] = pooled.record.infer_shapes([tuple(shape)], pooled.all_attrs)
+        except RuleError:
+            reject()
+    return case(op, f32(*shape), i64(*result, low=0, high=math.prod(size)), size=size, **attrs)
+
+
+def region(draw: Draw) -> Case:
+    rank, count, maps = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    op = draw(st.sampled_from(("avg_roi_pool", "max_roi_pool", "roi_resample", "avg_roi_align", "max_roi_align")))
+    attrs: dict[str, Any] = {"output_size": extents(draw, rank, 4)}
+    if op == "roi_resample":
+        attrs["method"] = draw(st.sampled_from(METHODS))
+    elif op.endswith("align"):
+        attrs |= {"sampling_rate": extents(draw, rank, 3), "resize_method": draw(st.sampled_from(METHODS))}
+    index = i64(count, *draw(st.sampled_from(((), (1,)))), low=0, high=maps)
+    rois = f32(count, 2 * rank, low=-3, high=draw(st.sampled_from((4, 12))))
+    return case(op, f32(maps, draw(st.integers(1, 4)), *extents(draw, rank)), rois, index, **attrs)
+
+
+def quantised(draw: Draw) -> Case:
+    shape = extents(draw, draw(st.integers(1, 4)), 17)
+    kind, bits = draw(st.sampled_from(("min_max", "zero_point", "logarithmic"))), draw(st.integers(1, 16))
+    own = draw(st.sampled_from(((), (1, *shape[1:2]), (1,) * len(shape))))
+    flags = {} if kind == "logarithmic" else {"signed": draw(st.booleans()), "symmetric": draw(st.booleans())}
+    parameters = {
+        "min_max": (f32(*own, low=-3.0, high=-0.1), f32(*own, low=0.1, high=3.0)),
+        "zero_point": (i64(*own), f32(*own, low=0.01, high=0.1)),
+        "logarithmic": (f32(*own, low=0.1, high=9.0),),
+    }[kind]
+    if draw(st.booleans()):
+        parameters = tuple(map(constant, parameters))
+    name = f"{kind}_linear_quantize" if flags else f"{kind}_quantize"
+    return case(name, f32(*shape, low=-4.0, high=4.0), *parameters, bits=bits, **flags)
+
+
 DRAWN: dict[str, Callable[[Draw], Case]] = {
     "conv": conv, "deconv": deconv, "pool": pool, "reduced": reduced, "sliced": sliced, "padded": padded,
-    "transposed": transposed, "matmul": matmul, "broadcast": broadcast,
+    "transposed": transposed, "matmul": matmul, "broadcast": broadcast, "upsampled": upsampled,
+    "sampled": sampled, "region": region, "quantised": quantised,
 }  # fmt: skip
 
 
