@@ -18,6 +18,7 @@ from nnef_cl.format.syntax import (
     Fragment,
     Identifier,
     Invocation,
+    Literal,
     QuantEntry,
     SourcePosition,
     parts,
@@ -208,7 +209,8 @@ class Importer:
 
 
 def _updated(body: Iterable[Assignment]) -> set[str]:
-    """Identifiers that may be what an `update` updates, loop variables and what they run over included."""
+    """Identifiers that may be what an `update` updates, loop variables and what they run over included, and those of
+    other variables of the same label."""
     found: set[str] = set()
     for statement in body:
         within = list(parts(statement.value))
@@ -220,7 +222,21 @@ def _updated(body: Iterable[Assignment]) -> set[str]:
             names = {part.name for part in parts(sources.pop()) if isinstance(part, Identifier)} - found
             sources += [values for name, values in loops if name in names]
             found |= names
-    return found
+    labels = _labels(body) if found else {}
+    updated = {labels.get(name) for name in found}
+    return found | {name for name, label in labels.items() if label in updated}
+
+
+def _labels(body: Iterable[Assignment]) -> dict[str, str]:
+    """Identifier -> the label of its variable, in lower case, which is one memory for all variables that have it."""
+    return {
+        statement.target.name: str(argument.value.value).lower()
+        for statement in body
+        if isinstance(statement.target, Identifier) and isinstance(statement.value, Invocation)
+        if statement.value.name == "variable"
+        for argument in statement.value.arguments
+        if argument.name == "label" and isinstance(argument.value, Literal)
+    }
 
 
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]], parameters: list[str]) -> None:

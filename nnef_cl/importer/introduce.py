@@ -212,6 +212,8 @@ class Introducer:
             return constant, None
         quant = self.quant_of(name, shape)
         if (key, quant) not in self.values:
+            if name in self.updated and any(other == key for other, _ in self.values):
+                raise RuleError(f"label '{clip(label)}' is updated, and two entries of graph.quant decode its codes")
             self.values[key, quant] = Constant(codes.values(self.coded[key], quant), label)
         return self.values[key, quant], quant
 

@@ -270,6 +270,19 @@ def test_a_stored_state_may_be_updated_anywhere(body: str) -> None:
     np.testing.assert_allclose(graph.variables["h"].array, [[-2, -0.2857143, 1.4285715]], rtol=1e-6)
 
 
+def test_states_of_one_label_are_one() -> None:
+    """Both names read what the update left, each quantised; two ways to decode the first value are refused."""
+    body = "h = variable(shape = [1, 3], label = 'h'); k = variable(shape = [1, 3], label = 'h'); y = update(h, x); r = copy(k);"
+    entry = "linear_quantize(min = -{0}, max = {0}, bits = 3)"
+    codes = stored(np.int64([[0, 3, 6]]), 8, ItemType.QUANTISED_UNSIGNED)
+    for data in (codes, np.float32([[-2, -0.2857143, 1.4285715]])):
+        graph = load(body, f"'h': {entry.format(2.0)}; 'k': {entry.format(2.0)};", {"h": data}, signature="x ) -> ( y, r")
+        assert list(graph.variables) == ["h", "k"] and graph.variables["h"] is graph.variables["k"]
+        assert graph.tensors["k"].quant is None and graph.nodes[-1].inputs == ("k.quantised",)
+    refused("graph.nnef:6:48: variable 'k': label 'h' is updated, and two entries of graph.quant decode its codes", body,
+            f"'h': {entry.format(2.0)}; 'k': {entry.format(4.0)};", {"h": codes}, signature="x ) -> ( y, r")  # fmt: skip
+
+
 def test_info_and_dump_show_it() -> None:
     channels = "linear_quantize(min = 0.0, max = [[1.0, 2.0, 0.5]], bits = 4)"
     graph = load("t = relu(x); y = t + 1.0;", f"'x': {HALVES}; 't': {channels};")
