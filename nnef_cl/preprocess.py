@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from nnef_cl.format.tensor_file import read_tensor_file
 from nnef_cl.ir.tensor import TensorSpec
 
 ARRAYS = (".npy", ".npz", ".dat")
+IMAGES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What pillow may be asked to read: it starts other programs for some formats."""
 LAYOUTS = ("nchw", "nhwc")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of an input -> pillow's mode."""
@@ -82,10 +85,16 @@ def _read_npy(path: Path) -> np.ndarray:
         # Mapped, so that a header that lies about the shape allocates nothing.
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, OverflowError, SyntaxError) as error:
-        raise InputError(f"{path}: cannot be read as .npy: {error}") from error
+        raise InputError(f"{path}: cannot be read as .npy: {_words(error)}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: not an .npy file")
     return array
+
+
+def _words(error: Exception) -> str:
+    """numpy takes what is not .npy for a pickle, and recommends to load it."""
+    text = str(error)
+    return "it is not one, or holds Python objects" if "pickle" in text else text.partition("\n")[0]
 
 
 def _read_npz(path: Path, name: str, spec: TensorSpec) -> np.ndarray:
@@ -102,7 +111,7 @@ def _read_npz(path: Path, name: str, spec: TensorSpec) -> np.ndarray:
             with archive.open(members[key]) as stream:
                 array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError, OverflowError, SyntaxError, MemoryError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: array '{key}' cannot be read: {error}") from error
+        raise InputError(f"{path}: array '{key}' cannot be read: {_words(error)}") from error
     return array
 
 
@@ -148,15 +157,18 @@ def _pixels(path: Path, channels: int, extents: tuple[int, int]) -> np.ndarray:
             f"{path}: inputs are {', '.join(ARRAYS)}, or images: those need pillow (pip install 'nnef-cl[images]')"
         ) from error
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image) or image
-            fitted = ImageOps.fit(upright.convert(MODES[channels]), extents, Image.Resampling.BILINEAR)
-            return np.asarray(fitted, dtype=np.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
+            with Image.open(path, formats=IMAGES) as image:
+                upright = ImageOps.exif_transpose(image) or image
+                fitted = ImageOps.fit(upright.convert(MODES[channels]), extents, Image.Resampling.BILINEAR)
+                return np.asarray(fitted, dtype=np.uint8)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read as {', '.join(ARRAYS)} or an image: {error}") from error
 
 
 def _per_channel(values: tuple[float, ...], channels: int, option: str) -> Any:
     if len(values) not in (1, channels):
-        raise InputError(f"{option}: expected 1 or {channels} values, one per channel, got {len(values)}")
+        count = "one value" if channels == 1 else f"1 or {channels} values"
+        raise InputError(f"--{option}: expected {count}, one per channel, got {len(values)}")
     return np.asarray(values, np.float32)

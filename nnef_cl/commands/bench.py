@@ -27,7 +27,9 @@ PERCENTILES = (90, 95, 99)
 def bench(
     model: common.Model,
     iterations: Annotated[int, typer.Option("-n", "--iterations", min=1, help="At least this many runs.")] = 10,
-    seconds: Annotated[float, typer.Option("-t", "--time", min=0.0, help="At least this many seconds.")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option("-t", "--time", min=0.0, max=86_400.0, help="At least this many seconds.")
+    ] = 3.0,
     warmup: Annotated[int, typer.Option("-w", "--warmup", min=0, help="Runs before, not counting the first.")] = 3,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")

@@ -329,13 +329,23 @@ def make_folder(path: Path, option: str) -> None:
 
 
 def write_files(files: Mapping[Path, Callable[[Any], None]]) -> None:
-    """Writes every file through its function, which gets an open binary stream: all of them, or on an error none."""
+    """Writes every file through its function, which gets an open binary stream: all of them, or on an error none.
+
+    A link stays, what it points to is written; so is a device or a pipe, which no file replaces.
+    """
     ready: list[tuple[Path, Path]] = []
     try:
         for path, write in files.items():
+            if path.is_dir():
+                raise Error(f"{path}: cannot be written: is a folder")
             try:
-                handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-                ready.append((Path(name), path))
+                if path.exists() and not path.is_file():
+                    with path.open("wb") as stream:
+                        write(stream)
+                    continue
+                target = Path(os.path.realpath(path))
+                handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+                ready.append((Path(name), target))
                 with os.fdopen(handle, "wb") as stream:
                     write(stream)
             except OSError as error:

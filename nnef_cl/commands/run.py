@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -13,6 +14,7 @@ import typer
 
 from nnef_cl.commands import common
 from nnef_cl.errors import UsageError
+from nnef_cl.files import not_a_file, read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from nnef_cl.preprocess import ImageOptions
     from nnef_cl.session import Session
 
+MOST_LABEL_BYTES = 64 << 20
 LABELLED_TOP = 5
 """Classes listed where labels are given and --top is not."""
 
@@ -128,8 +131,7 @@ def parse_inputs(texts: list[str]) -> list[tuple[str, Path]]:
         match = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", text)
         name, path = (match[1], Path(match[2])) if match else ("", Path(text))
         if not path.is_file():
-            problem = "is a folder" if path.is_dir() else "there is no such file"
-            raise UsageError(f"-i {text}: {problem}")
+            raise UsageError(f"-i {text}: {not_a_file(path)}")
         found.append((name, path))
     return found
 
@@ -184,9 +186,12 @@ def image_options(mean: str, std: str, value_range: str, layout: str) -> ImageOp
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"{option} '{text}': expected numbers with commas between them") from None
+    if not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{option} '{text}': expected finite numbers")
+    return numbers
 
 
 def read_labels(path: Path | None) -> list[str]:
@@ -194,9 +199,9 @@ def read_labels(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--labels {path}: cannot be read: {error}") from error
+        return read_text(path, MOST_LABEL_BYTES).splitlines()
+    except UsageError as error:
+        raise UsageError(f"--labels {error}") from error
 
 
 # Outputs ---------------------------------------------------------------------------------------------------

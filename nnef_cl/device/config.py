@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from functools import lru_cache
@@ -15,9 +16,16 @@ from pydantic import ValidationError
 
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import UsageError
+from nnef_cl.files import read_text
 
 FILE = "devices.yaml"
 VARIABLE = "NNEF_CL_DEVICES_FILE"
+MOST_BYTES = 1 << 20
+MOST_VALUES = 100_000
+"""Keys, values, lists and mappings, aliases written out."""
+LONGEST_VALUE = 1000
+EXPECTED = {"tuple_type": "expected a list", "model_type": "expected keys with values, such as 'order: [gpu, cpu]'"}
+"""pydantic's type of an error -> how it is said here."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -64,24 +72,21 @@ def _packaged_text() -> str:
 
 def _is_packaged(path: Path) -> bool:
     try:
-        return path.read_text(encoding="utf-8") == _packaged_text()
-    except (OSError, UnicodeDecodeError):
+        return read_text(path, MOST_BYTES) == _packaged_text()
+    except UsageError:
         return False
 
 
 def load_rules(path: Path | str) -> Rules:
     """Rules of a file; UsageError with file and line where it cannot be read or says something unknown."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
-    return parse_rules(text, str(path))
+    return parse_rules(read_text(Path(path), MOST_BYTES), str(path))
 
 
 def parse_rules(text: str, file: str) -> Rules:
     """YAML text -> Rules. file: how errors name the text."""
     try:
         root = yaml.compose(text, Loader=_LOADER)
+        _check_size(root, file)
         values = yaml.load(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -94,8 +99,27 @@ def parse_rules(text: str, file: str) -> Rules:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        message = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise UsageError(f"{file}:{_line_of(root, first['loc'])}: {where}: {message}") from error
+        message = "unknown key" if first["type"] == "extra_forbidden" else EXPECTED.get(first["type"], first["msg"])
+        place = f"{file}:{_line_of(root, first['loc'])}"
+        raise UsageError(": ".join(part for part in (place, where, message) if part)) from error
+
+
+def _check_size(root: yaml.Node | None, file: str) -> None:
+    """Bounds what is made of the text: aliases multiply it, or put a list into itself. Raises UsageError."""
+    nodes = [] if root is None else [root]
+    for count in itertools.count(1):
+        if not nodes:
+            return
+        node = nodes.pop()
+        line = f"{file}:{node.start_mark.line + 1}"
+        if count > MOST_VALUES:
+            raise UsageError(f"{line}: more than {MOST_VALUES:,} values, aliases written out")
+        if isinstance(node, yaml.MappingNode):
+            nodes += itertools.chain.from_iterable(node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif len(node.value) > LONGEST_VALUE:
+            raise UsageError(f"{line}: a value of more than {LONGEST_VALUE} characters")
 
 
 def _refuse_duplicates(node: yaml.Node | None, file: str) -> None:

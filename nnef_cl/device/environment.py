@@ -19,6 +19,8 @@ MARK = "NNEF_CL_DRIVER_FOLDER"
 """Environment: the folder that a process gave to its drivers, for the processes it starts."""
 ROOM = 256 << 20
 """Bytes that must be free for a driver's own cache: some fail or die on a full disk."""
+MOST_THREADS = 1024
+"""Runtimes crash where they cannot start as many as they are told."""
 
 _lock = threading.Lock()
 _prepared = False
@@ -31,8 +33,8 @@ def request_threads(count: int | None) -> None:
     global _threads  # noqa: PLW0603 - a process has one set of runtimes
     if count is None:
         return
-    if count < 1:
-        raise DeviceError(f"threads: expected at least 1, got {count}")
+    if not 1 <= count <= MOST_THREADS:
+        raise DeviceError(f"threads: expected 1 to {MOST_THREADS}, got {count}")
     with _lock:
         if _prepared and count != _threads:
             now = "as many threads as they like" if _threads is None else f"{_threads} threads"

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from nnef_cl import bench, preprocess
 from nnef_cl.commands import COMMANDS, app, common, demo, dump, info, run
 from nnef_cl.demo import held_out_digits, model_folder
-from nnef_cl.errors import Error, FileFormatError, InputError, UnsupportedError, UsageError
+from nnef_cl.device.environment import request_threads
+from nnef_cl.errors import DeviceError, Error, FileFormatError, InputError, UnsupportedError, UsageError
 from nnef_cl.format.tensor_file import ItemType, read_tensor_file, write_tensor
 from nnef_cl.ir.dtype import BOOL, I64
 from nnef_cl.ir.graph import GraphBuilder, Node
@@ -318,6 +319,24 @@ def test_images_become_values(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_input([path], "x", TensorSpec((1, 2, 3, 3)), nhwc)[0], pixels, atol=1e-3)
 
 
+def test_hostile_inputs_and_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.npy").write_bytes(bytes(range(200)))
+    with pytest.raises(InputError, match=r"a.npy: cannot be read as .npy: it is not one"):
+        read_input([tmp_path / "a.npy"], "x", TensorSpec((2, 2)), ImageOptions())
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    with pytest.raises(InputError, match="cannot identify image"):
+        read_input([tmp_path / "a.eps"], "x", TensorSpec((1, 1, 8, 8)), ImageOptions())
+    monkeypatch.setattr(run, "MOST_LABEL_BYTES", 100)
+    for path, message in ((Path("/dev/zero"), "cannot be read: is not a regular file"), (tmp_path / "a.npy", "has more than 100 bytes")):
+        with pytest.raises(UsageError, match=f"--labels {path}: {message}"):
+            run.read_labels(path)
+
+
+def test_threads_are_bounded() -> None:
+    with pytest.raises(DeviceError, match="expected 1 to 1024, got 100000"):
+        request_threads(100_000)
+
+
 def test_images_are_cut_to_the_aspect_ratio(tmp_path: Path) -> None:
     pixels = np.zeros((4, 8))
     pixels[:, 2:6] = 255  # the middle square is white
@@ -331,7 +350,7 @@ def test_images_are_cut_to_the_aspect_ratio(tmp_path: Path) -> None:
         (TensorSpec((1, 2)), ImageOptions(), "4 dimensions only"),
         (TensorSpec((1, 1, 2, 2), I64), ImageOptions(), "scalar inputs"),
         (TensorSpec((1, 5, 2, 2)), ImageOptions(), "5 channels"),
-        (TensorSpec((1, 3, 2, 2)), ImageOptions(mean=(1.0, 2.0)), "mean: expected 1 or 3 values"),
+        (TensorSpec((1, 3, 2, 2)), ImageOptions(mean=(1.0, 2.0)), "--mean: expected 1 or 3 values"),
     ],
 )
 def test_images_that_fit_no_input(tmp_path: Path, spec: TensorSpec, options: ImageOptions, message: str) -> None:
@@ -351,7 +370,8 @@ def test_random_inputs_are_seeded() -> None:
 
 @pytest.mark.parametrize(
     ("mean", "std", "limits", "message"),
-    [("a", "1", "0,1", "--mean"), ("0", "0", "0,1", "must not be 0"), ("0", "1", "1", "LOW,HIGH")],
+    [("a", "1", "0,1", "--mean"), ("0", "0", "0,1", "must not be 0"), ("0", "1", "1", "LOW,HIGH"), ("nan", "1", "0,1", "--mean"),
+     ("0", "inf", "0,1", "finite numbers")],
 )
 def test_bad_image_options(mean: str, std: str, limits: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):

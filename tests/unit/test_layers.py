@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "kernels_cl", "demo"),
-    ("settings",),
+    ("settings", "files"),
     ("format", "ir"),
     ("codegen",),
     ("ops",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -336,3 +337,35 @@ def test_the_packaged_file_is_valid_and_reasoned() -> None:
     rules = packaged_rules()
     assert rules.order == ("gpu", "accelerator", "cpu")
     assert rules.not_automatic_because(SIMULATOR)
+
+
+NINES = "9" * 5000
+DOUBLED = "order: &a0 [cpu]\n" + "\n".join(f"k{n}: &a{n + 1} [*a{n}, *a{n}]" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (DOUBLED, "more than 100,000 values"),
+        ("rules: &a\n  - *a", "more than 100,000 values"),
+        ("order: " + "[" * 50_000, "not valid YAML"),
+        ("threads: 0x" + "f" * 5000, "more than 1000 characters"),
+        ("# " + "x" * (1 << 20), "has more than 1,048,576 bytes"),
+        ("order: !!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("hello", "f.yaml:1: expected keys"),
+        ("order: 5", "f.yaml:1: order: expected a list"),
+    ],
+)
+def test_hostile_files(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_rules(tmp_path / "f.yaml")
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in (
+        (Path("/dev/zero"), "not a regular file"), (tmp_path / "pipe", "not a regular file"), (tmp_path, "a folder"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=f"{path}: cannot be read: is {words}"):
+            load_rules(path)
