@@ -180,9 +180,7 @@ Expression = (
 )  # fmt: skip
 
 
-COMPOSED = (
-    ArrayExpression, TupleExpression, Invocation, Unary, Binary, Conditional, Subscript, Range, Comprehension, Builtin,
-)  # fmt: skip
+COMPOSED = (Unary, Binary, Conditional, Subscript, Range, Comprehension, Builtin)
 
 
 def parts(expression: Expression) -> Iterator[Expression]:
@@ -190,12 +188,19 @@ def parts(expression: Expression) -> Iterator[Expression]:
     rest: list[object] = [expression]
     while rest:
         part = rest.pop()
-        if type(part) is tuple:
-            rest += part
-        elif type(part) is Argument:
-            rest.append(part.value)
-        elif type(part) is Identifier:
+        kind = type(part)
+        if kind is Literal:
+            continue
+        if kind is tuple:
+            rest += part  # type: ignore[arg-type]
+        elif isinstance(part, Identifier):
             yield part
+        elif isinstance(part, (ArrayExpression, TupleExpression)):
+            yield part
+            rest += part.items
+        elif isinstance(part, Invocation):
+            yield part
+            rest += [argument.value for argument in part.arguments]
         elif isinstance(part, COMPOSED):
             yield part
             rest += [getattr(part, name) for name in part.__slots__]

@@ -11,9 +11,12 @@ from typer.testing import CliRunner
 from nnef_cl.commands import app
 from nnef_cl.errors import Error, UsageError
 from nnef_cl.format.container import open_container
+from nnef_cl.format.layout import format_document
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.recover import recover_document
 from nnef_cl.importer import import_document
+from nnef_cl.importer.text import flat_text
+from nnef_cl.importer.validate import validate_model
 from nnef_cl.ops import STANDARD
 from nnef_cl.settings import LIMITS
 
@@ -72,6 +75,25 @@ def test_fixed_limits_say_what_to_do() -> None:
     for expression in ("[" * 300, "x" + " + x" * 300):
         with pytest.raises(Error, match=r"more than 200 levels deep.*; this limit is fixed: write parts of it as statements"):
             parse_document(f"{HEAD}graph g( x ) -> ( y ) {{ x = external(shape = [2]); y = {expression}; }}")
+
+
+DEEP = 195
+"""Levels that every text below may have, whatever stands around them."""
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["copy(" * DEEP + "x" + ")" * DEEP, "-" * DEEP + "x", "x" + " + x" * DEEP, "x if true else " * DEEP + "x",
+     "[for i in " * DEEP + "[x]" + " yield i]" * DEEP, "[x]" + "[0:1]" * DEEP + "[0]"],
+)  # fmt: skip
+def test_everything_walks_what_is_as_deep_as_may_be(expression: str, tmp_path: Path) -> None:
+    target = "[y]" if expression.startswith("[for") else "y"
+    text = f"{HEAD}graph g( x ) -> ( y )\n{{\n    x = external(shape = [2]);\n    {target} = {expression};\n}}\n"
+    (tmp_path / "graph.nnef").write_text(text)
+    assert [finding.message for finding in validate_model(tmp_path).findings] == []
+    assert parse_document(format_document(text)) is not None
+    flat, _ = flat_text(tmp_path)
+    assert "y = " in flat
 
 
 def test_the_list_is_whole_and_documented() -> None:
