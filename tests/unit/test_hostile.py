@@ -152,23 +152,23 @@ def test_memory_of_a_process(name: str, tmp_path: Path) -> None:
 def test_a_constant_is_not_spread_out_in_memory(tmp_path: Path) -> None:
     lines = (X, "c = constant(shape = [50000, 50000], value = [1.0]);", "d = mul(c, 2.0);", "y = add(d, x);")
     path = folder(tmp_path / "model", body(*lines), None)
-    check(invoke("run", path), ("graph.nnef:7", "2147483647"))
+    check(invoke("run", path), ("graph.nnef:7", "constant 'd'", "repeats its values into more than"))
 
 
 def test_a_huge_constant_is_not_summed_up_here(tmp_path: Path) -> None:
     lines = (X, "c = constant(shape = [50000, 50000], value = [1.0]);", "s = sum_reduce(c, axes = [0, 1]);")
     path = folder(tmp_path / "model", body(*lines, "y = add(squeeze(s, axes = [0]), x);"), None)
-    check(invoke("run", path), ("constant 'c'", "f32[50000,50000]", "2147483647"))
+    check(invoke("run", path), ("constant 'c'", "f32[50000,50000]", "repeats its values into more than"))
 
 
-def test_results_of_more_elements_than_kernels_can_count(tmp_path: Path) -> None:
-    path = folder(tmp_path / "model", body(X, "d = tile(x, repeats = [3000000000]);", "y = relu(d);"), None)
-    check(invoke("run", path), ("graph.nnef:5", "tile", "3000000000"))
+def test_results_that_no_device_can_hold(tmp_path: Path) -> None:
+    path = folder(tmp_path / "model", body(X, "d = tile(x, repeats = [500000000000]);", "y = relu(d);"), None)
+    check(invoke("run", path), ("a buffer of 1862.6 GiB needed; the device allows",))
 
 
-def test_inputs_of_more_elements_than_kernels_can_count(tmp_path: Path) -> None:
-    path = folder(tmp_path / "model", body("x = external(shape = [50000, 50000]);", "y = max_reduce(x, axes = [0, 1]);"))
-    check(invoke("run", path), ("input 'x'", "f32[50000,50000]", "2147483647"))
+def test_inputs_that_no_device_can_hold(tmp_path: Path) -> None:
+    path = folder(tmp_path / "model", body("x = external(shape = [500000, 1000000]);", "y = max_reduce(x, axes = [0, 1]);"))
+    check(invoke("run", path), ("a buffer of 1862.6 GiB needed; the device allows",))
 
 
 # Files that are not what they should be --------------------------------------------------------------------
