@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +28,7 @@ class Executable:
         self.plan, self.device = plan, device
         self._progress = progress or (lambda stage, done, total: None)
         self._buffers: dict[Buffer, Any] = {}
+        weakref.finalize(self, _release, device, self._buffers, os.getpid()).atexit = False
         self._launched = False
         states = [state.spec.bytes for state in plan.states]
         staging = max([*states, *(w.bytes for w in plan.weights)], default=0)
@@ -138,9 +141,14 @@ class Executable:
         """Gives all memory back."""
         self._launches = []
         self._functions = {}
-        for buffer in self._buffers.values():
-            self.device.release(buffer)
-        self._buffers = {}
+        _release(self.device, self._buffers, os.getpid())
+
+
+def _release(device: Device, buffers: dict[Buffer, Any], owner: int) -> None:
+    """Gives all of them back, unless this is a forked child: they are its parent's."""
+    if os.getpid() == owner:
+        while buffers:
+            device.release(buffers.popitem()[1])
 
 
 def jobs_of(plan: Plan) -> list[Job]:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +92,40 @@ class Source:
         return cls(path, (found.st_mtime_ns, found.st_size))
 
 
+class Turns:
+    """Who may use an executable: one thread at a time, of the process that made it, until the end.
+
+    Apart from the session, so that nothing refers back to one: its memory is free as soon as it is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._process, self._lock, self._ended = os.getpid(), threading.RLock(), False
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[None]:
+        """This thread alone uses the executable. Raises DeviceError."""
+        with self._lock:
+            self.check()
+            yield
+
+    def check(self) -> None:
+        """Raises DeviceError where nobody may."""
+        if self._process != os.getpid():
+            raise DeviceError(
+                "this session belongs to the parent process: load the model in the child (multiprocessing 'spawn')"
+            )
+        if self._ended:
+            raise DeviceError("the session is closed")
+
+    def end(self, release: Callable[[], None]) -> None:
+        """The first call in the process that made it waits for its turn and calls `release`; others do nothing."""
+        if self._process == os.getpid():
+            with self._lock:
+                if not self._ended:
+                    self._ended = True
+                    release()
+
+
 class Session:
     """A model on a device. `run` may be called from several threads: they take turns.
 
@@ -107,12 +141,10 @@ class Session:
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
         self.outputs: dict[str, TensorSpec] = {n: graph.tensors[graph.output_tensor(n)] for n in graph.outputs}
         self.timings = dict(timings or {})
-        self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._turns = Turns()
         self._source = source
         self._device = device
         self._reason = device.reason
-        self._closed = False
         self._device_seconds: float | None = None
         kept = _kept(graph, keep)
         started = time.perf_counter()
@@ -126,7 +158,7 @@ class Session:
         except BaseException:
             self._executable.close()
             raise
-        self.state = State(self._executable, self._turn)
+        self.state = State(self._executable, self._turns.take)
 
     def _timed(self, stage: str, action: Any) -> None:
         started = time.perf_counter()
@@ -166,7 +198,7 @@ class Session:
         changes none.
         """
         arrays = self._checked({} if inputs is None else inputs)
-        with self._turn():
+        with self._turns.take():
             outputs = self._executable.run(arrays)
             if self._device.profiling:
                 self._device_seconds = sum(self._executable.device_seconds())
@@ -182,7 +214,7 @@ class Session:
 
     def step_seconds(self) -> list[float]:
         """Device seconds of every step of the plan, from one more run with the last inputs (needs `profile`)."""
-        with self._turn():
+        with self._turns.take():
             if not self._device.profiling:
                 raise DeviceError("load the model with profile=True to measure device time")
             return self._executable.device_seconds()
@@ -228,11 +260,7 @@ class Session:
 
     def close(self) -> None:
         """Frees the device's memory; the session cannot run any more."""
-        if self._process == os.getpid():
-            with self._lock:
-                if not self._closed:
-                    self._closed = True
-                    self._executable.close()
+        self._turns.end(self._executable.close)
 
     def __enter__(self) -> Session:
         return self
@@ -242,23 +270,8 @@ class Session:
     ) -> None:
         self.close()
 
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """This thread alone uses the executable."""
-        with self._lock:
-            self._check_usable()
-            yield
-
-    def _check_usable(self) -> None:
-        if self._process != os.getpid():
-            raise DeviceError(
-                "this session belongs to the parent process: load the model in the child (multiprocessing 'spawn')"
-            )
-        if self._closed:
-            raise DeviceError("the session is closed")
-
     def _checked(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        self._check_usable()
+        self._turns.check()
         if not isinstance(inputs, Mapping):
             raise InputError(f"expected arrays by input name ({', '.join(self.inputs)}), got {type(inputs).__name__}")
         for name in inputs:

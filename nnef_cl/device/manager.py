@@ -51,9 +51,7 @@ class Device:
         self.reason = choice.reason
         self.profiling = profiling
         self._handle = choice.device.handle
-        self._lock = threading.Lock()
-        self._sizes: dict[int, int] = {}  # buffer handle -> bytes
-        self._allocated = 0
+        self._sizes: dict[int, int] = {}  # buffer handle -> bytes; single steps only, so it needs no lock
         properties = cl.command_queue_properties.PROFILING_ENABLE if profiling else 0
         try:
             self.context: Context = cl.Context([self._handle])
@@ -71,7 +69,7 @@ class Device:
     @property
     def allocated(self) -> int:
         """Bytes in buffers now."""
-        return self._allocated
+        return sum(list(self._sizes.values()))
 
     def build(self, source: str, options: Sequence[str] | None = None, note: str = "") -> Program:
         """Source text -> built program, from the cache where it is there. options: the target's where None; note: what
@@ -114,19 +112,13 @@ class Device:
         cl = opencl()
         with self.translated(f"allocating {_size(nbytes)}"):
             buffer: Buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(1, nbytes))
-        with self._lock:
-            # A handle known already belonged to a buffer that was dropped without `release`.
-            self._allocated += nbytes - self._sizes.get(buffer.int_ptr, 0)
-            self._sizes[buffer.int_ptr] = nbytes
+        self._sizes[buffer.int_ptr] = nbytes
         return buffer
 
     def release(self, buffer: Buffer) -> None:
         """Frees a buffer of this device; nothing happens where that was done before."""
         check_process()
-        with self._lock:
-            nbytes = self._sizes.pop(_pointer(buffer), None)
-            self._allocated -= nbytes or 0
-        if nbytes is not None:
+        if self._sizes.pop(_pointer(buffer), None) is not None:
             buffer.release()
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:

@@ -27,6 +27,7 @@ from typing import IO
 from nnef_cl.errors import FileFormatError, MissingTensorError, ModelError
 from nnef_cl.format.tensor_file import (
     HEADER_BYTES,
+    LEAST_MAPPED,
     NO_READERS,
     Buffer,
     Readers,
@@ -206,7 +207,7 @@ class Folder(Container):
         return self._listings[folder]
 
     def _buffer(self, name: str) -> Buffer:
-        return map_file(self._path / name)
+        return map_file(self._path / name, least=LEAST_MAPPED)
 
 
 class Archive(Container):

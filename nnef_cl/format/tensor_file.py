@@ -27,6 +27,8 @@ HEADER_BYTES = 128
 MAX_RANK = 8
 CHUNK = 1 << 16
 """Items packed or unpacked at a time: a multiple of 8, so that chunks begin on whole bytes."""
+LEAST_MAPPED = 1 << 20
+"""Bytes of a tensor file in a folder: fewer are read, not mapped."""
 
 _HEADER = struct.Struct("<2sBBII8IIHH32s44x")
 _MAGIC = b"\x4e\xef"
@@ -212,18 +214,22 @@ def _check_payload(needed: int, payload: int, hint: str, name: str) -> None:
         raise FileFormatError(f"{what}: expected {needed} bytes of data, got {payload}{hint}", where=name)
 
 
-def map_file(path: Path, name: str = "") -> Buffer:
+def map_file(path: Path, name: str = "", least: int = 0) -> Buffer:
     """A file's bytes, memory-mapped. Follows links, but to regular files only; raises FileFormatError.
 
-    name: for errors, the path by default.
+    name: for errors, the path by default. least: files of fewer bytes are read, as every map keeps one open.
     """
     name = name or str(path)
     try:
         if not path.is_file():
             raise FileFormatError("not a regular file" if path.exists() else "no such file", where=name)
         with path.open("rb") as file:
-            if file.seek(0, 2) == 0:
+            size = file.seek(0, 2)
+            if size == 0:
                 return b""
+            if size < least:
+                file.seek(0)
+                return file.read(size)
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise FileFormatError(f"cannot be read: {reason(error)}", where=name) from None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nnef_cl
-from nnef_cl.device import manager
+from nnef_cl.device import manager, open_device
 from nnef_cl.errors import DeviceError, InputError, ModelError, UnsupportedError
 from nnef_cl.format.tensor_file import write_tensor
 
@@ -225,7 +225,7 @@ def test_more_memory_than_the_device_has(
     text = NET.replace("[1, 3, 16, 16]", "[1000, 3, 800, 800]").replace("w = variable(shape = [8, 3, 3, 3], label = 'w')",
         "w = variable(shape = [800, 3, 3, 3], label = 'w')")  # fmt: skip
     path = save(tmp_path / "large", text, w=random(800, 3, 3, 3))
-    with pytest.raises((DeviceError, UnsupportedError), match=r"bytes|GB|elements"):
+    with pytest.raises((DeviceError, UnsupportedError), match=r"bytes|GiB|elements"):
         nnef_cl.load(path, device=selector)
 
 
@@ -268,3 +268,26 @@ def test_closing_gives_memory_back(net: Path, selector: str) -> None:
             session(x)
         sizes.append(resident())
     assert sizes[-1] - sizes[0] < 60 << 20, sizes
+
+
+def test_sessions_that_are_dropped_give_their_memory_back(net: Path, selector: str) -> None:
+    device = open_device(selector)
+    before = device.allocated
+    for _ in range(3):
+        session = nnef_cl.load(net, device=selector)
+        session(random(1, 3, 16, 16))
+        assert device.allocated > before
+        del session
+        assert device.allocated == before
+
+
+def test_many_sessions_leave_nothing_open(net: Path, selector: str) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("no /proc")
+    counts = []
+    for _ in range(12):
+        with nnef_cl.load(net, device=selector) as session:
+            session(random(1, 3, 16, 16))
+        counts.append(len(list(descriptors.iterdir())))
+    assert counts[-1] <= counts[2]
