@@ -13,7 +13,7 @@ from zoo_classifiers import CLASSIFIERS
 from zoo_network import Built, Network, Value
 from zoo_others import audio_cnn, bert6, mlp, super_resolution, unet, vit_s16, yolov3_tiny
 
-__all__ = ["NETWORKS", "Built", "Design", "build", "onnx_session"]
+__all__ = ["NETWORKS", "Built", "Design", "build", "onnx_session", "openvino_model"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,14 @@ def onnx_session(path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def openvino_model(path: Path, threads: int) -> Any:
+    """OpenVINO on the CPU with that many threads, in float32, for latency."""
+    import openvino  # noqa: PLC0415
+
+    hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.Core().compile_model(str(path), "CPU", hints)
 
 
 def main() -> None:

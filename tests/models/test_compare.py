@@ -23,12 +23,22 @@ def test_blocks_alternate_and_leave_one_run_untimed(monkeypatch: pytest.MonkeyPa
 
 
 def test_statistics() -> None:
-    result = compare.statistics_of({
-        "nnef-cl": [[0.002, 0.003, 0.004], [0.006, 0.005, 0.001]], "onnxruntime": [[0.002, 0.001, 0.003], [0.005, 0.005, 0.007]],
-    })  # fmt: skip
-    assert result["ours_ms"] == pytest.approx({"min": 1.0, "median": 3.5})
-    assert result["onnxruntime_ms"] == pytest.approx({"min": 1.0, "median": 4.0})
-    assert result["ratio"] == pytest.approx({"median": 1.25, "low": 1.0, "high": 1.5})
+    times = {
+        "ours": [[0.002, 0.003, 0.004], [0.006, 0.005, 0.001]], "a": [[0.002, 0.001, 0.003], [0.005, 0.005, 0.007]],
+        "b": [[0.009, 0.009, 0.009], [0.009, 0.009, 0.009]],
+    }  # fmt: skip
+    result = compare.statistics_of(times, ["ours"])
+    assert result["ms"]["ours"] == pytest.approx({"min": 1.0, "median": 3.5})
+    assert result["ms"]["a"] == pytest.approx({"min": 1.0, "median": 4.0})
+    assert result["faster_peer"] == "a"
+    assert result["lead"]["ours"] == pytest.approx({"median": 4.0 / 3.5, "low": 2 / 3, "high": 1.0})
+
+
+def test_summary_takes_the_better_device() -> None:
+    results = [
+        {"lead": {"x": {"median": 2.0}, "y": {"median": 1.0}}}, {"lead": {"x": {"median": 0.5}, "y": {"median": 4.5}}},
+    ]  # fmt: skip
+    assert [line.rpartition(" ")[2] for line in compare.summary(results)] == ["1.000", "2.121", "3.000"]
 
 
 def test_disagreement() -> None:
