@@ -35,18 +35,18 @@ def selectors() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares compiled programs stays in one process: a file, or in a file of cases a family on a device. The
-    shape of a GPU is slow to compile for CPUs, so the quick tests have it on one device only."""
+    """What shares compiled programs stays in one process: a file, or in a file of cases a family on a device. All cases
+    take minutes to compile, so the quick tests have them on one device only."""
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        parts = [str(parameters[name]) for name in ("family", "selector", "shape") if name in parameters]
+        parts = [str(parameters[name]) for name in ("family", "selector", "other", "shape") if name in parameters]
         item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *(parts if "family" in parameters else ())])))
-        if str(parameters.get("shape", "")).startswith("gpu") and parameters.get("selector") != _first_device():
+        if "shape" in parameters and parameters["selector"] != first_device():
             item.add_marker(pytest.mark.slow)
 
 
 @functools.cache
-def _first_device() -> str:
+def first_device() -> str:
     """The device that programs get where none is named, or the only one that tests may use."""
     from nnef_cl.device import choose_device
     from nnef_cl.errors import DeviceError

@@ -13,7 +13,7 @@ from nnef_cl.conformance.comparison import tolerance
 from nnef_cl.conformance.harness import candidates, compare, family_graph, nth
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
-from tests.conftest import OCLGRIND
+from tests.conftest import OCLGRIND, first_device, selectors
 from tests.device.shapes import open_shaped
 
 GPU = "gpu small" if OCLGRIND else "gpu"
@@ -55,6 +55,16 @@ def test_case(family: str, number: int, selector: str, shape: str) -> None:
         check(case, 0, run([case], selector, shape, 0))
     else:
         check(case, number, outputs(family, selector, shape))
+
+
+@pytest.mark.parametrize("other", [one for one in selectors() if one != first_device()])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_case_of_every_operation(family: str, other: str) -> None:
+    """What the quick tests run on devices that are not the first one; all tests run `test_case` there too."""
+    cases = list({case.op: case for case in reversed(cases_of(family))}.values())
+    got = run(cases, other, "own", 0)
+    for number, case in enumerate(cases):
+        check(case, number, got)
 
 
 @pytest.mark.parametrize(("family", "shape"), ALTERNATIVES)
