@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         parts = [str(parameters[name]) for name in ("family", "selector", "other", "shape") if name in parameters]
         item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *(parts if "family" in parameters else ())])))
-        if "shape" in parameters and parameters["selector"] != first_device():
+        if {"family", "selector", "shape"} <= parameters.keys() and parameters["selector"] != first_device():
             item.add_marker(pytest.mark.slow)
 
 
