@@ -35,13 +35,13 @@ def selectors() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares compiled programs stays in one process: a file, or in a file of cases a family on a device. All cases
-    take minutes to compile, so the quick tests have them on one device only."""
+    """What shares compiled programs stays in one process: a file, or its part for a device, a family, a shape. Tests
+    that compile many kernels are quick ones on one device only."""
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         parts = [str(parameters[name]) for name in ("family", "selector", "other", "shape") if name in parameters]
-        item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *(parts if "family" in parameters else ())])))
-        if {"family", "selector", "shape"} <= parameters.keys() and parameters["selector"] != first_device():
+        item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *parts])))
+        if item.get_closest_marker("many_kernels") and parameters.get("selector") != first_device():
             item.add_marker(pytest.mark.slow)
 
 

@@ -18,6 +18,8 @@ from nnef_cl.errors import ModelError, RuleError
 from nnef_cl.plan.build import first
 from tests.conftest import OCLGRIND
 
+pytestmark = pytest.mark.many_kernels
+
 BATCH, BATCHES = 24, 1
 """Cases of one program: compiling costs, drawing does not."""
 POOL_BORDERS = ("constant", "ignore", "replicate", "reflect", "reflect-even")

@@ -47,6 +47,7 @@ NUMBERED = [
 ]
 
 
+@pytest.mark.many_kernels
 @shapes
 @pytest.mark.parametrize(("family", "number"), NUMBERED)
 def test_case(family: str, number: int, selector: str, shape: str) -> None:
@@ -67,6 +68,7 @@ def test_one_case_of_every_operation(family: str, other: str) -> None:
         check(case, number, got)
 
 
+@pytest.mark.many_kernels
 @pytest.mark.parametrize(("family", "shape"), ALTERNATIVES)
 def test_other_candidates(family: str, selector: str, shape: str) -> None:
     target = open_shaped(selector, shape).target

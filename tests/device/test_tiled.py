@@ -18,6 +18,8 @@ from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 from tests.device.shapes import SHAPES, open_shaped
 
+pytestmark = pytest.mark.many_kernels
+
 SHAPE = "gpu small" if OCLGRIND else "gpu"
 CASES: tuple[Case, ...] = (
     case("matmul", f32(2, 37, 44), weights(1, 44, 52)),

@@ -19,6 +19,8 @@ from nnef_cl.plan.build import exact as exact_only
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 
+pytestmark = pytest.mark.many_kernels
+
 TOLERANCE = 1e-4
 """Of the largest magnitude; what the README promises."""
 

@@ -33,6 +33,7 @@ def check(name: str, folder: Path, selector: str, size: int | None, width: float
         assert np.abs(got - expected).max() <= TOLERANCE * largest
 
 
+@pytest.mark.many_kernels
 @pytest.mark.parametrize("name", list(zoo.NETWORKS))
 def test_reduced_network(name: str, tmp_path: Path, selector: str) -> None:
     check(name, tmp_path, selector, zoo.NETWORKS[name].small, 0.25)
