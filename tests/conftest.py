@@ -33,16 +33,14 @@ def selectors() -> list[str]:
     return [d.info.index for d in found if (d.info.platform == "Oclgrind") == OCLGRIND]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """What shares compiled programs stays in one process: a file, or its part for a device, a family, a shape. Tests
     that compile many kernels are quick ones on one device only."""
-    for item in items:
-        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        parts = [str(parameters[name]) for name in ("family", "selector", "other", "shape") if name in parameters]
-        item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *parts])))
-        if item.get_closest_marker("many_kernels") and parameters.get("selector") != first_device():
-            item.add_marker(pytest.mark.slow)
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    parts = [str(parameters[name]) for name in ("family", "selector", "other", "shape") if name in parameters]
+    item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *parts])))
+    if item.get_closest_marker("many_kernels") and parameters.get("selector") != first_device():
+        item.add_marker(pytest.mark.slow)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ import pytest
 
 import nnef_cl
 from nnef_cl.device import manager, open_device
-from nnef_cl.errors import DeviceError, InputError, ModelError, UnsupportedError
+from nnef_cl.errors import DeviceError, InputError, ModelError
 from nnef_cl.format.tensor_file import write_tensor
 
 PAIR = """version 1.0;

@@ -14,6 +14,8 @@ pytest.importorskip("onnxruntime")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import zoo
 
+QUICK = ("resnet50", "mobilenetv2", "vgg16", "alexnet", "googlenet", "unet", "vit_s16", "bert6")
+"""Reduced networks among the quick tests."""
 TOLERANCE = 1e-4
 """Of the largest magnitude."""
 
@@ -34,7 +36,9 @@ def check(name: str, folder: Path, selector: str, size: int | None, width: float
 
 
 @pytest.mark.many_kernels
-@pytest.mark.parametrize("name", list(zoo.NETWORKS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in zoo.NETWORKS]
+)
 def test_reduced_network(name: str, tmp_path: Path, selector: str) -> None:
     check(name, tmp_path, selector, zoo.NETWORKS[name].small, 0.25)
 

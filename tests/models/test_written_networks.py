@@ -308,6 +308,7 @@ def values(name: str, kind: str, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 17, shape) if kind == "integer" else rng.random(shape) > 0.3
 
 
+@pytest.mark.many_kernels
 @pytest.mark.parametrize(("shape", "precision"), [("own", "default"), ("own", "exact"), ("gpu", "default")])
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_against_plain_numpy(name: str, shape: str, precision: str, selector: str) -> None:
