@@ -17,7 +17,7 @@ from tests.conftest import OCLGRIND, first_device, selectors
 from tests.device.shapes import open_shaped
 
 GPU = "gpu small" if OCLGRIND else "gpu"
-ALTERNATIVES = (("conv", "own"), ("conv", GPU), ("matmul", GPU))
+ALTERNATIVES = (("conv", "own"), pytest.param("conv", GPU, marks=pytest.mark.slow), ("matmul", GPU))
 """Families with operations that have several candidate kernels, and the shape of the device where they do."""
 shapes = pytest.mark.parametrize("shape", ("own", GPU))
 

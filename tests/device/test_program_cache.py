@@ -137,6 +137,7 @@ def test_without_a_cache(run: Runner) -> None:
     assert report["hits"] == 0 and not errors
 
 
+@pytest.mark.many_kernels
 def test_a_cache_folder_that_cannot_be_made_is_one_warning(run: Runner, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     report, errors = run(tmp_path / "file" / "cache")
@@ -186,6 +187,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.many_kernels
 def test_a_full_disk_is_one_warning(run: Runner, small_disk: Path) -> None:
     for _ in range(2):
         _, errors = run(small_disk)
@@ -203,6 +205,7 @@ def explain(run: Runner, cache: Path, *options: str) -> list[str]:
     return [line.partition(": ")[2] for line in done.stdout.splitlines()[1:]]
 
 
+@pytest.mark.many_kernels
 def test_a_miss_is_explained(run: Runner, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert explain(run, cache) == ["not there; nothing like it has been compiled"]
