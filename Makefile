@@ -40,7 +40,7 @@ check: $(CHECK)/.stamp-tools
 
 # One file of many short tests, each compiled alone: spread by test.
 check-kernels: $(VENV)/.stamp-check
-	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) --dist load tests/device/test_operations.py $(PYTEST_ARGS)
+	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) --dist load -m "not slow" tests/device/test_operations.py $(PYTEST_ARGS)
 
 clean:
 	rm -rf build dist *.egg-info
