@@ -10,7 +10,7 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
+from nnef_cl.codegen.kernel import Kernel, PackFloats
 from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, choose_tile
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
@@ -168,12 +168,15 @@ class PackWinograd(PackFloats):
         return (-(-k // lanes), points, -(-c // self.width) * self.width, lanes)
 
     def __call__(self, filter: np.ndarray) -> np.ndarray:
-        k, c = filter.shape[:2]
-        tiles, points, channels, lanes = self.shape(filter.shape)
-        taps = filter.reshape(k, c, self.rows.taps, self.columns.taps)
-        values = self.columns.weights(self.rows.weights(taps, 2), 3).astype(np.float32)
-        padded = zero_padded(values.reshape(k, c, points), (tiles * lanes, channels, points))
-        return padded.reshape(tiles, lanes, channels, points).transpose(0, 3, 2, 1)
+        c = filter.shape[1]
+        result = np.zeros(self.shape(filter.shape), np.float32)
+        tiles, points, _, lanes = result.shape
+        transform = np.kron(np.array(self.rows.filter), np.array(self.columns.filter))  # in double precision
+        for tile in range(tiles):  # one after another, so that what is in between stays in the cache
+            taps = filter[tile * lanes : (tile + 1) * lanes].reshape(-1, transform.shape[1])
+            values = (transform @ taps.T.astype(np.float64)).reshape(points, -1, c)
+            result[tile, :, :c, : values.shape[1]] = values.transpose(0, 2, 1)
+        return result
 
 
 def conv_winograd(

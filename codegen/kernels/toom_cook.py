@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-import numpy as np
 from nnef_cl.codegen.ctypes import literal
 
 from nnef_cl.ir.dtype import F32
@@ -70,10 +69,6 @@ class Transform:
             if other != point:
                 result *= point - other
         return result
-
-    def weights(self, filter: np.ndarray, axis: int) -> np.ndarray:
-        """The filter's taps along `axis` -> its values at the points, in double precision."""
-        return np.moveaxis(np.tensordot(np.array(self.filter), filter, (1, axis)), 0, axis)
 
 
 def _product(roots: list[Fraction] | tuple[Fraction, ...]) -> tuple[Fraction, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nnef_cl.codegen.kernels.conv_winograd import PackWinograd
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.target import Target
 
@@ -19,16 +20,20 @@ OPS = STANDARD | INTERNAL
 def test_transforms_compute_sliding_products(outputs: int, taps: int) -> None:
     transform, rng = Transform(outputs, taps), np.random.default_rng(outputs * taps)
     data, filter = rng.standard_normal(transform.points), rng.standard_normal(taps)
-    products = transform.weights(filter, 0) * (np.array(transform.data) @ data)
+    products = (np.array(transform.filter) @ filter) * (np.array(transform.data) @ data)
     expected = [data[i : i + taps] @ filter for i in range(outputs)]
     np.testing.assert_allclose(np.array(transform.answer) @ products, expected, rtol=1e-12)
 
 
-def test_weights_along_any_axis() -> None:
-    filter = np.random.default_rng(1).standard_normal((2, 3, 4))
+def test_packed_filters_are_transformed_along_both_axes() -> None:
+    filter = np.random.default_rng(1).standard_normal((5, 3, 1, 3, 3)).astype(np.float32)
     transform = Transform(2, 3)
-    expected = np.einsum("pt,atb->apb", np.array(transform.filter), filter)
-    np.testing.assert_allclose(transform.weights(filter, 1), expected)
+    packed = PackWinograd(transform, transform, 4, 1)(filter)
+    expected = np.einsum("pi,qj,kcij->pqkc", transform.filter, transform.filter, filter[:, :, 0]).reshape(-1, 5, 3)
+    assert packed.shape == (2, 16, 4, 4)
+    np.testing.assert_allclose(packed[0, :, :3], expected[:, :4].transpose(0, 2, 1), rtol=1e-6)
+    np.testing.assert_allclose(packed[1, :, :3, 0], expected[:, 4], rtol=1e-6)
+    assert not packed[1, :, :, 1:].any() and not packed[:, :, 3].any()
 
 
 @pytest.mark.parametrize(
