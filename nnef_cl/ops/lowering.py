@@ -12,18 +12,20 @@ from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Output, Packed, Scratch
 from nnef_cl.codegen.kernels import lookup
 from nnef_cl.codegen.kernels.conv_general import conv_general
+from nnef_cl.codegen.kernels.exchange import exchange as exchange_kernel
 from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, matmul_tile
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
 from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides, channel_guard
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
 from nnef_cl.codegen.kernels.pool import pool as pool_kernel
+from nnef_cl.codegen.kernels.pool_channels import channels_fit, pool_channels
 from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
 from nnef_cl.codegen.kernels.reduce_group import partials, reduce_group
 from nnef_cl.codegen.kernels.reduction import Reduction
 from nnef_cl.codegen.kernels.softmax import softmax as softmax_kernel
 from nnef_cl.codegen.kernels.softmax_group import softmax_group
 from nnef_cl.codegen.kernels.transpose import transpose as transpose_kernel
-from nnef_cl.codegen.kernels.window import Geometry, five_axes, with_three_axes
+from nnef_cl.codegen.kernels.window import Geometry, five_axes, tested, with_three_axes
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.dtype import F32, DType
 from nnef_cl.ir.layout import Shape, row_major_strides
@@ -73,6 +75,7 @@ def affine_copy(
     """Copies x[base + strides . i] to y[base + strides . i] for all i in extents."""
     source, result = Strided(dtype, *x), Strided(dtype, *y)
     tiled = None if guard else transpose_kernel(what, extents, source, result, target)
+    tiled = tiled or exchange_kernel(what, extents, source, result, target, guard)
     return tiled or pointwise_kernel(what, extents, (source,), result, Expression(1, ()), target, guard)
 
 
@@ -242,10 +245,16 @@ def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
         if attrs.get("normalize"):
             normalize = "valid" if attrs["border"] == "ignore" else "volume"
         extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
-        kernel = pool_kernel(
-            Access("x", x), Access("y", y), extras, problem.epilogue, geometry_of(window, attrs["border"]),
-            maximum, normalize, target,
-        )  # fmt: skip
+        accesses = Access("x", x), Access("y", y), extras
+        kernel: Kernel
+        if x.layout.block > 1 and window.size[1] > 1:
+            kernel = pool_channels(
+                *accesses, problem.epilogue, window.size[1], window.before[1], attrs["border"], maximum, normalize,
+                target,
+            )  # fmt: skip
+        else:
+            geometry = geometry_of(window, attrs["border"])
+            kernel = pool_kernel(*accesses, problem.epilogue, geometry, maximum, normalize, target)
         return single("pool", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
 
     return lower
@@ -268,15 +277,22 @@ def _whole_axes(window: Window, x: TensorSpec) -> list[int] | None:
 
 
 def pool_blocked(problem: Problem, lanes: int) -> bool:
-    """Channel blocks work where the window leaves batch and channels alone."""
+    """Channel blocks work where the window leaves batch and channels alone, or moves over nothing but channels."""
     x, attrs = problem.inputs[0], problem.attrs
     if x.rank < 3:
         return False
     window = down_window(x.shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"])
-    return all(
+    alone = [
         window.size[a] == 1 and window.stride[a] == 1 and window.before[a] == 0 and window.output[a] == x.shape[a]
-        for a in (0, 1)
-    )
+        for a in range(x.rank)
+    ]
+    return all(alone[:2]) or (alone[0] and all(alone[2:]) and _slides_over_channels(window, attrs["border"], lanes))
+
+
+def _slides_over_channels(window: Window, border: str, lanes: int) -> bool:
+    """Whether every channel gets a window of its own, of neighbours; what is outside is one value."""
+    same = window.output[1] == window.input[1] and window.stride[1] == 1 and window.dilation[1] == 1
+    return same and tested(border) and channels_fit(window.input[1], window.size[1], window.before[1], lanes)
 
 
 def upsample_blocked(problem: Problem, lanes: int) -> bool:
@@ -462,9 +478,11 @@ def reduction_candidates(task: Reduction, extras: tuple[Operand, ...], target: T
 
 
 def reduction_blocked(problem: Problem, lanes: int) -> bool:
-    """Channel blocks work where only spatial axes are reduced and no lane is padding (its result need not be zero)."""
+    """Channel blocks work where only spatial axes are reduced; zeros of padding lanes give zero unless an epilogue
+    follows."""
     x = problem.inputs[0]
-    return x.rank > 2 and x.dtype == F32 and x.shape[1] % lanes == 0 and min(problem.attrs["axes"], default=0) > 1
+    whole = x.shape[1] % lanes == 0 or not problem.epilogue
+    return x.rank > 2 and x.dtype == F32 and whole and min(problem.attrs["axes"], default=0) > 1
 
 
 def softmax(problem: Problem, target: Target) -> list[Candidate]:

@@ -18,17 +18,18 @@ MAKERS = ("conv", "deconv")
 """Operations worth starting a blocked layout for; the others keep the one they find."""
 
 
-def layout(graph: Graph, ops: Table, target: Target) -> Graph:
+def layout(graph: Graph, ops: Table, target: Target, eager: bool = False) -> Graph:
+    """eager: every operation that can work on blocks does, as tests want it."""
     if target.vector_width < SMALLEST_BLOCK:
         return graph
-    return _Layout(graph, ops, target).run()
+    return _Layout(graph, ops, target, eager).run()
 
 
 class _Layout:
     """One sweep in order of execution; every tensor keeps the layout its producer gave it."""
 
-    def __init__(self, graph: Graph, ops: Table, target: Target) -> None:
-        self.graph, self.ops, self.target = graph, ops, target
+    def __init__(self, graph: Graph, ops: Table, target: Target, eager: bool) -> None:
+        self.graph, self.ops, self.target, self.eager = graph, ops, target, eager
         self.block = Layout(target.vector_width)
         self.builder = GraphBuilder.like(graph)
         self.copies: dict[tuple[str, Layout], str] = {}
@@ -91,7 +92,7 @@ class _Layout:
 
     def _any_blocked(self, node: Node, output: TensorSpec) -> bool:
         """Whether an operand with all of the result's channels already lies in blocks."""
-        return any(self._current(name).layout == self.block for name in node.inputs)
+        return (self.eager and output.shape[1] > 1) or any(self._current(name).layout == self.block for name in node.inputs)
 
     def _current(self, name: str) -> TensorSpec:
         return self.builder.tensors[self.copies.get((name, self.block), name)]

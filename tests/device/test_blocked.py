@@ -1,0 +1,64 @@
+"""Every case whose operation takes channel blocks, computed in blocks though nothing before it asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from nnef_cl import passes
+from nnef_cl.conformance.case import FAMILIES, Case, cases_of
+from nnef_cl.conformance.comparison import tolerance
+from nnef_cl.conformance.harness import OPS, compare, family_graph
+from nnef_cl.device import Device, open_device
+from nnef_cl.executor import Executable
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ir.verify import verify
+from nnef_cl.passes.layout import layout
+from nnef_cl.plan.build import build_plan
+from tests.conftest import OCLGRIND
+
+pytestmark = [pytest.mark.many_kernels, pytest.mark.skipif(OCLGRIND, reason="families are too large for the simulator")]
+
+
+def in_blocks(graph: Graph, device: Device) -> Graph:
+    """The graph after all passes, the layout pass being eager."""
+    eager = layout(passes.run(graph, OPS, device.target, until="fuse"), OPS, device.target, eager=True)
+    verify(eager, "layout")
+    return eager
+
+
+def run(cases: Sequence[Case], device: Device) -> dict[str, np.ndarray]:
+    graph, inputs = family_graph(cases)
+    graph = in_blocks(graph, device)
+    executable = Executable(build_plan(graph, OPS, device.target), device)
+    try:
+        executable.compile()
+        executable.upload()
+        return executable.run(inputs)
+    finally:
+        executable.close()
+
+
+def test_what_lies_in_blocks(selector: str) -> None:
+    device = open_device(selector)
+    graph = in_blocks(family_graph([case for case in cases_of("pool") if ranked(case)])[0], device)
+    found = {node.op for node in graph.nodes if graph.tensors[node.outputs[0]].layout.block > 1}
+    assert {"box", "max_pool", "map"} <= found or device.target.vector_width < 4
+
+
+def ranked(case: Case) -> bool:
+    return case.arrays[0].ndim >= 3 and case.arrays[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "conv" and any(map(ranked, cases_of(f)))])
+def test_family(family: str, selector: str) -> None:
+    device = open_device(selector)
+    if device.target.vector_width < 4:
+        pytest.skip("no channel blocks on this device")
+    cases = [case for case in cases_of(family) if ranked(case)]
+    got = run(cases, device)
+    for number, case in enumerate(cases):
+        for k, expected in enumerate(case.reference()):
+            compare(case.id, got[f"c{number}_y{k}"], expected, tolerance(case.op))
