@@ -50,6 +50,22 @@ def spell(text: str, operands: list[str], width: int) -> str:
     return text.format(*operands, T=f"float{suffix}", I=f"int{suffix}", select=select)
 
 
+MAX_POWER = 4
+
+
+def power(exponent: float | None) -> str | None:
+    """C text of pow(x, exponent) by products and square roots, which are vector instructions everywhere; None where
+    the exponent is unknown or no multiple of a quarter. Special values are those of pow."""
+    if exponent is None or not abs(exponent) <= MAX_POWER or exponent * 4 != int(exponent * 4):
+        return None
+    whole, rest = divmod(int(abs(exponent) * 4), 4)
+    roots = ["sqrt({0})"] * (rest // 2) + ["sqrt(sqrt({0}))"] * (rest % 2)
+    product = " * ".join(["{0}"] * whole + roots) or "({T})(1.0f)"
+    if rest:  # pow has no negative zero here, and takes minus infinity for infinity
+        product = "{select}(" + product + " + 0.0f, ({T})(INFINITY), {0} == -INFINITY)"
+    return f"(1.0f / ({product}))" if exponent < 0 else f"({product})"
+
+
 @dataclass(frozen=True)
 class Epilogue:
     """What a kernel applies to its result before the store: operand 0 is the result, the others are tensors."""

@@ -60,6 +60,9 @@ def binary() -> list[Case]:
     divisors = (f32(2, 3, 4, low=0.5, high=2.0), f32(2, 3, low=-2.0, high=-0.5), f32(low=0.5, high=2.0))
     found += [case("div", f32(2, 3, 4), y) for y in divisors]
     found += [case("pow", f32(3, 5, low=0.2, high=3.0), f32(*shape)) for shape in ((3, 5), (3,), (1, 5), ())]
+    special = given([[0.0, -0.0, inf, -inf, nan, -2.0, 0.3, 7.0], [1.0, 1e-30, 1e30, 2.5, 0.1, 3.0, -1e-3, -7.0]])
+    exponents = (0.75, -0.75, 0.5, -0.5, 0.25, 1.5, -2.25, 2.0, 3.0, -1.0, -3.0, 0.0, 1.0, 0.7, inf, nan)
+    found += [case("pow", special, constant(given(exponent))) for exponent in exponents]
     found += [
         case("add", given([[1.0, 2.0, 3.0]] * 3), given([10.0, 20.0, 30.0]),
              expected=[[11.0, 12.0, 13.0], [21.0, 22.0, 23.0], [31.0, 32.0, 33.0]]),

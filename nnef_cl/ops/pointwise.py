@@ -99,7 +99,8 @@ OPS = (
     binary("sub", "{x} - {y}", np.subtract),
     binary("mul", "{x} * {y}", np.multiply),
     binary("div", "{x} / {y}", np.divide),
-    binary("pow", "pow({x}, {y})", lambda x, y: np.power(x.astype(np.float64), y)),
+    # np.power takes the root where the only exponent is a half, whose value at minus infinity is another.
+    binary("pow", "pow({x}, {y})", np.float_power),
     binary("min", "{select}({y}, {x}, {x} < {y} || {x} != {x})", np.minimum),
     binary("max", "{select}({y}, {x}, {x} > {y} || {x} != {x})", np.maximum),
     binary("lt", "{x} < {y}", np.less, "logical"),

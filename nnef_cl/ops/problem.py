@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nnef_cl.codegen.ctypes import literal
-from nnef_cl.codegen.expression import IDENTITY, CStep, Epilogue, Expression
+from nnef_cl.codegen.expression import IDENTITY, CStep, Epilogue, Expression, power
 from nnef_cl.ir.dtype import BOOL, F32, I64, DType
 from nnef_cl.ir.graph import Node
 from nnef_cl.ir.program import Program, Step
@@ -28,17 +28,26 @@ def make_problem(
 
 def expression(program: Program, ops: Table) -> Expression:
     """Every step's C text, with numbered operands."""
-    return Expression(program.arity, tuple(CStep(_text(step, ops), step.args, step.dtype) for step in program.steps))
+    steps = tuple(CStep(_text(step, program, ops), step.args, step.dtype) for step in program.steps)
+    return Expression(program.arity, steps)
 
 
-def _text(step: Step, ops: Table) -> str:
+def _text(step: Step, program: Program, ops: Table) -> str:
     if step.op == "literal":
         return _literal(dict(step.attrs)["value"], step.dtype)
     op = ops[step.op]
+    if step.op == "pow" and (text := power(_known(step.args[1], program))):
+        return text
     assert op.expression is not None, step.op
     names = {p.name: f"{{{k}}}" for k, p in enumerate(op.tensor_parameters)}
     names |= {name: literal(value, F32) for name, value in step.attrs}
     return op.expression.format_map(names | {"T": "{T}", "I": "{I}", "select": "{select}"})
+
+
+def _known(value: int, program: Program) -> float | None:
+    """The number that a value of the program always has."""
+    step = program.steps[value - program.arity] if value >= program.arity else None
+    return float(dict(step.attrs)["value"]) if step is not None and step.op == "literal" else None
 
 
 def _literal(value: float | int | bool, dtype: DType) -> str:
