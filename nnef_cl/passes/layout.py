@@ -92,7 +92,9 @@ class _Layout:
 
     def _any_blocked(self, node: Node, output: TensorSpec) -> bool:
         """Whether an operand with all of the result's channels already lies in blocks."""
-        return (self.eager and output.shape[1] > 1) or any(self._current(name).layout == self.block for name in node.inputs)
+        if self.eager and output.shape[1] > 1:
+            return True
+        return any(self._current(name).layout == self.block for name in node.inputs)
 
     def _current(self, name: str) -> TensorSpec:
         return self.builder.tensors[self.copies.get((name, self.block), name)]
