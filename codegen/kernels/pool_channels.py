@@ -1,4 +1,4 @@
-"""Sliding-window sums and maxima over the channels of blocked tensors: one work-item takes a pixel's channels at once."""
+"""Sliding-window sums and maxima over the channels of blocked tensors: a work-item takes all channels of a pixel."""
 
 from __future__ import annotations
 
