@@ -107,7 +107,7 @@ class Exchange(Kernel):
 
     @cached_property
     def rounds(self) -> list[str]:
-        """Perfect shuffles of rows k and k + width / 2; as many as halve the width to one, and the tile is transposed."""
+        """Perfect shuffles of rows k and k + width / 2: log2(width) rounds transpose the tile."""
         lines, half = [], self.width // 2
         for turn in range(self.turns):
             for k in range(half):
