@@ -75,8 +75,8 @@ def affine_copy(
     """Copies x[base + strides . i] to y[base + strides . i] for all i in extents."""
     source, result = Strided(dtype, *x), Strided(dtype, *y)
     tiled = None if guard else transpose_kernel(what, extents, source, result, target)
-    tiled = tiled or exchange_kernel(what, extents, source, result, target, guard)
-    return tiled or pointwise_kernel(what, extents, (source,), result, Expression(1, ()), target, guard)
+    turned = tiled or exchange_kernel(what, extents, source, result, target, guard)
+    return turned or pointwise_kernel(what, extents, (source,), result, Expression(1, ()), target, guard)
 
 
 def cast(problem: Problem, target: Target) -> list[Candidate]:
