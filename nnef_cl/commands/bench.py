@@ -1,4 +1,4 @@
-"""`nnef-cl bench`: time loading, the first inference, latency, throughput and the device's share."""
+"""`nnef-cl bench`: time loading, the first inference, latency, throughput and the device's share; against peers too."""
 # ruff: noqa: PLC0415 - heavy imports stay out of `--help`
 
 from __future__ import annotations
@@ -7,21 +7,31 @@ import dataclasses
 import json
 import platform
 import statistics
+import tempfile
+from enum import Enum
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnef_cl.commands import common
+from nnef_cl.commands import baseline as earlier
+from nnef_cl.commands import common, versus
 from nnef_cl.errors import UsageError
 
 if TYPE_CHECKING:
     from nnef_cl.bench import Measurement
+    from nnef_cl.peers.versus import Comparison
     from nnef_cl.session import Session
 
-SCHEMA = 1
+SCHEMA = 2
 PERCENTILES = (90, 95, 99)
+
+class HintChoice(str, Enum):
+    """The names of nnef_cl.peers.engine.Hint, which `--help` need not import."""
+
+    latency = "latency"
+    throughput = "throughput"
 
 
 def bench(
@@ -33,6 +43,29 @@ def bench(
     warmup: Annotated[int, typer.Option("-w", "--warmup", min=0, help="Runs before, not counting the first.")] = 3,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
+    ] = None,
+    vs: Annotated[
+        str | None,
+        typer.Option(
+            "--vs", metavar="PEERS", show_default=False,
+            help="Other engines to compare with, in turn on the same network: onnxruntime, openvino, tract.",
+        ),
+    ] = None,
+    hint: Annotated[
+        HintChoice, typer.Option("--hint", help="For all engines of --vs: one inference at a time, or many.")
+    ] = HintChoice.latency,
+    blocks: Annotated[
+        int, typer.Option("--blocks", min=1, max=10_000, help="Of 6 runs of each engine, with --vs.")
+    ] = 10,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="A report of --json to compare with.")
+    ] = None,
+    max_regression: Annotated[
+        str | None,
+        typer.Option("--max-regression", metavar="PERCENT", help="Slower than --baseline by more fails; default 5%."),
+    ] = None,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw medians, distributions as PNG (extra `plot`).")
     ] = None,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
@@ -47,18 +80,51 @@ def bench(
     """Measure a model on random input."""
     if json_file not in (None, "-") and not Path(str(json_file)).absolute().parent.is_dir():
         raise UsageError(f"--json {json_file}: the folder does not exist")
+    if max_regression is not None and baseline is None:
+        raise UsageError("--max-regression needs --baseline")
+    reference = None if baseline is None else earlier.Baseline.read(baseline, max_regression, SCHEMA)
+    figure = None if plot_file is None else common.new_figure((10, 5))
+    peers = versus.chosen(vs)
     table = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)
-    options: dict[str, Any] = {
+    loading: dict[str, Any] = {
         "device": device, "shapes": shapes, "dialect": dialect, "ops": table, "precision": precision.value,
     }  # fmt: skip
+    comparison = None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        onnx = versus.exported(model, Path(folder), loading) if peers else None
+        report, result = _measured(model, loading, iterations, seconds, warmup, seed)
+        if onnx is not None:
+            comparison = versus.compared(model, onnx, loading, peers, hint.value, blocks, seed)
+            report["comparison"] = comparison.facts()
+            report["software"] |= comparison.versions
+    if reference is not None:
+        report["baseline"] = reference.judge(report)
+    _print(report, comparison, stderr=json_file == "-")
+    text = json.dumps(report, indent=2) + "\n"
+    if json_file == "-":
+        typer.echo(text, nl=False)
+    files = {Path(json_file): common.text_writer(text)} if json_file not in (None, "-") else {}
+    if plot_file is not None:
+        times = {versus.OURS: [result.latencies]} if comparison is None else comparison.times
+        picture = versus.draw(figure, f"{report['model']['name']} on {report['device']['name']}", times)
+        files[plot_file] = lambda stream: stream.write(picture)
+    common.write_files(files)
+    if reference is not None:
+        reference.check(report["baseline"])
+
+
+def _measured(
+    model: Path, loading: dict[str, Any], iterations: int, seconds: float, warmup: int, seed: int
+) -> tuple[dict[str, Any], Measurement]:
+    """The report on the model alone, and what it rests on."""
     from nnef_cl.bench import measure
     from nnef_cl.preprocess import random_inputs
 
     described: dict[str, Any] = {}
 
     def open_session(profile: bool) -> Session:
-        session = common.open_session(model, profile=profile, **options)
+        session = common.open_session(model, profile=profile, **loading)
         if not profile:
             common.warn(session.source_graph)
             described.update(_facts(model, session))
@@ -70,13 +136,10 @@ def bench(
     )  # fmt: skip
     if not result.finite:
         common.say("warning: outputs hold NaN or infinity; times may not be those of real data")
-    report = described | {"options": _options(iterations, seconds, warmup, seed, precision.value)} | results(result)
+    options = _options(iterations, seconds, warmup, seed, loading["precision"])
+    report = described | {"options": options} | results(result)
     report["gflop_per_second"] = report["model"]["flops"] / result.median * 1e-9
-    _print(report, stderr=json_file == "-")
-    if json_file == "-":
-        typer.echo(json.dumps(report, indent=2))
-    elif json_file is not None:
-        common.write_files({Path(json_file): common.text_writer(json.dumps(report, indent=2) + "\n")})
+    return report, result
 
 
 def _options(iterations: int, seconds: float, warmup: int, seed: int, precision: str) -> dict[str, Any]:
@@ -124,7 +187,7 @@ def results(measured: Measurement) -> dict[str, Any]:
     }
 
 
-def _print(report: dict[str, Any], stderr: bool) -> None:
+def _print(report: dict[str, Any], comparison: Comparison | None, stderr: bool) -> None:
     model, device, plan = report["model"], report["device"], report["plan"]
     load, latency = dict(report["load_s"]), report["latency_ms"]
     total = load.pop("total")
@@ -146,4 +209,9 @@ def _print(report: dict[str, Any], stderr: bool) -> None:
     if report["device_ms"] is not None:
         share = f"{report['device_ms']:.3f} ms in kernels, {report['host_ms']:.3f} ms on the host"
         rows.append(("device time", f"{share}: {report['verdict']}"))
-    common.console(stderr).print(common.facts(rows), soft_wrap=True)
+    if "baseline" in report:
+        rows.append(("baseline", earlier.words(report["baseline"])))
+    out = common.console(stderr)
+    out.print(common.facts(rows), soft_wrap=True)
+    if comparison is not None:
+        versus.show(out, comparison)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import io
 import os
 import re
 import sys
@@ -315,6 +316,22 @@ def size(count: float) -> str:
 def tensor_facts(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Name -> type and shape, for JSON."""
     return {name: {"type": spec.dtype.api, "shape": list(spec.shape)} for name, spec in tensors.items()}
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """An empty matplotlib figure of that many inches. Raises UsageError without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("--plot needs matplotlib: pip install 'nnef-cl[plot]'") from None
+    return Figure(figsize=size, layout="constrained")
+
+
+def png(figure: Any) -> bytes:
+    """The figure as a file."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=120)
+    return stream.getvalue()
 
 
 # Files -----------------------------------------------------------------------------------------------------

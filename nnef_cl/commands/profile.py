@@ -122,15 +122,9 @@ def _cells(row: Row, result: Profile) -> list[str]:
 
 def roofline(result: Profile, title: str) -> bytes:
     """PNG: speed against arithmetic intensity, one circle per kernel, its area the time, under the ceilings."""
-    import io
-
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'nnef-cl[plot]'") from None
+    figure = common.new_figure((9, 6))
     assert result.peak is not None
     rows = [row for row in result.rows if row.flops and row.bytes and row.seconds]
-    figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.add_subplot()
     balance = result.peak.flops / result.peak.bandwidth
     intensities = [row.flops / row.bytes for row in rows]
@@ -153,6 +147,4 @@ def roofline(result: Profile, title: str) -> bytes:
     legend = axes.legend(loc="lower right")
     for handle in legend.legend_handles[1:]:
         handle.set_sizes([60])
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()
+    return common.png(figure)

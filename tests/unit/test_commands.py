@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import os
@@ -495,6 +496,9 @@ def test_info_of_the_digits() -> None:
         (["run", MODEL, "-i", "absent.png"], "there is no such file"),
         (["run", MODEL, "--labels", "absent.txt"], "--labels absent.txt: cannot be read"),
         (["bench", MODEL, "--json", "absent/b.json"], "the folder does not exist"),
+        (["bench", MODEL, "--max-regression", "5%"], "--max-regression needs --baseline"),
+        (["bench", MODEL, "--baseline", "b.json", "--max-regression", "five"], "expected a percentage such as 5%"),
+        (["bench", MODEL, "--vs", "onnxrt"], "no peer 'onnxrt': there are onnxruntime, openvino, tract"),
     ],
 )
 def test_wrong_values_are_usage_errors(arguments: list[str], message: str) -> None:
@@ -572,7 +576,7 @@ def test_bench_reports(tmp_path: Path) -> None:
     result = invoke("bench", MODEL, "-n", 5, "-t", 0, "-w", 1, "-b", 4, "--json", tmp_path / "b.json")
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "b.json").read_text())
-    assert report["schema"] == 1 and report["iterations"] == 5 and report["batch"] == 4
+    assert report["schema"] == 2 and report["iterations"] == 5 and report["batch"] == 4
     latency = report["latency_ms"]
     assert 0 < latency["min"] <= latency["median"] <= latency["p90"] <= latency["p99"] <= latency["max"]
     assert report["throughput_per_s"] == pytest.approx(4 * 5 / report["measured_s"])
@@ -580,6 +584,46 @@ def test_bench_reports(tmp_path: Path) -> None:
     assert {"read", "compile", "upload", "total"} <= set(report["load_s"])
     assert report["device"]["driver_version"] and report["model"]["parameters"] == 29066
     assert "throughput" in result.stdout and "median" in result.stdout
+
+
+@needs_device
+@pytest.mark.parametrize("peer", ["onnxruntime", "openvino", "tract"])
+def test_bench_against_a_peer(peer: str, tmp_path: Path) -> None:
+    for package in ("onnx", peer):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    arguments = ("-n", 1, "-t", 0, "-w", 0, "--vs", peer, "--blocks", 2)
+    result = invoke("bench", MODEL, *arguments, "--json", tmp_path / "b.json", "--plot", tmp_path / "b.png")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "b.json").read_text())
+    comparison = found["comparison"]
+    assert comparison["ours"] == ["nnef-cl"] and comparison["peers"] == [peer] and comparison["errors"]["nnef-cl"] < 1e-5
+    assert [len(block) for block in comparison["runs_ms"][peer]] == [6, 6] and found["software"][peer]
+    assert f"\n{peer} " in result.stdout and (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"
+    again = ("--baseline", tmp_path / "b.json", "--max-regression", "9999%")
+    judged = invoke("bench", MODEL, *arguments, "--hint", "throughput", *again)
+    assert judged.exit_code == 0 and "median latency in ms" in judged.stdout and "throughput, peers on" in judged.stdout
+
+
+@needs_device
+def test_bench_fails_where_it_is_slower(tmp_path: Path) -> None:
+    arguments = ("bench", MODEL, "-n", 1, "-t", 0, "-w", 0)
+    assert invoke(*arguments, "--json", tmp_path / "b.json", "--plot", tmp_path / "b.png").exit_code == 0
+    report = json.loads((tmp_path / "b.json").read_text())
+    report["latency_ms"]["median"] = 1e-9
+    (tmp_path / "b.json").write_text(json.dumps(report))
+    result = invoke(*arguments, "--baseline", tmp_path / "b.json", "--json", tmp_path / "new.json")
+    assert result.exit_code == 1 and "error: regression: " in result.stderr and "5 % slower is allowed" in result.stderr
+    assert json.loads((tmp_path / "new.json").read_text())["baseline"]["slower"] > 1
+
+
+def test_bench_names_what_a_peer_cannot_run(tmp_path: Path) -> None:
+    if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("onnx") is None:
+        pytest.skip("onnxruntime is not installed")
+    text = "version 1.0; graph g( x ) -> ( y ) { x = external(shape = [1,1,4]); y = debox(x, size = [1,1,2]); }"
+    (tmp_path / "graph.nnef").write_text(text)
+    result = invoke("bench", tmp_path, "--vs", "onnxruntime")
+    assert result.exit_code == 1 and "debox 'y': has no counterpart in ONNX" in result.stderr
 
 
 @needs_device

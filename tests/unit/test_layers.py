@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("executor",),
     ("state",),
     ("session", "tune", "peak"),
-    ("bench", "conformance", "preprocess"),
+    ("bench", "conformance", "peers", "preprocess"),
     ("profiling",),
     ("commands",),
     ("__main__",),

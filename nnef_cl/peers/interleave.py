@@ -1,0 +1,71 @@
+"""Blocks of timed runs of several engines in turn, and what follows from their times."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nnef_cl.peers.engine import Engine, Hint
+
+RUNS = 6
+PAUSE = 0.04
+"""Seconds before each block: another engine's threads spin for a while after their work."""
+
+Times = Mapping[str, Sequence[Sequence[float]]]
+"""Engine -> its blocks -> seconds per inference: of every run, or of all of a block together."""
+
+
+def interleave(engines: Sequence[Engine], blocks: int, hint: Hint, threads: int) -> Times:
+    """That many blocks of each engine. Who begins changes from block to block, and so does who follows whom."""
+    times: dict[str, list[list[float]]] = {engine.name: [] for engine in engines}
+    for index in range(blocks):
+        first = index // 2 % len(engines)
+        order = [*engines[first:], *engines[:first]]
+        for engine in reversed(order) if index % 2 else order:
+            times[engine.name].append(block(engine, hint, threads))
+    return times
+
+
+def block(engine: Engine, hint: Hint, threads: int) -> list[float]:
+    """Seconds of RUNS runs, after a pause and an untimed run; for throughput the mean of that many in flight."""
+    time.sleep(PAUSE)
+    if hint is Hint.throughput:
+        count = threads * -(-RUNS // threads)  # every thread gets as many
+        engine.many(threads)
+        started = time.perf_counter()
+        engine.many(count)
+        return [(time.perf_counter() - started) / count]
+    engine.run()
+    times = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        engine.run()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A peer's time over ours: of the medians, and the lowest and the highest of the blocks. Above 1 ours is faster."""
+
+    median: float
+    low: float
+    high: float
+
+
+def milliseconds(blocks: Sequence[Sequence[float]]) -> dict[str, float]:
+    """min and median over all runs."""
+    flat = [seconds * 1e3 for times in blocks for seconds in times]
+    return {"min": min(flat), "median": statistics.median(flat)}
+
+
+def median(blocks: Sequence[Sequence[float]]) -> float:
+    return milliseconds(blocks)["median"]
+
+
+def lead(ours: Sequence[Sequence[float]], peer: Sequence[Sequence[float]]) -> Lead:
+    """Blocks of one number are compared as they follow each other."""
+    ratios = [statistics.median(b) / statistics.median(a) for a, b in zip(ours, peer, strict=True)]
+    return Lead(median(peer) / median(ours), min(ratios), max(ratios))

@@ -1,0 +1,250 @@
+"""Comparison with other engines: order of blocks, statistics, refusals, baselines; no engine and no clock take part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnef_cl.commands import baseline
+from nnef_cl.errors import Error, InputError, UsageError
+from nnef_cl.peers import PEERS, find_peers, interleave, versus
+from nnef_cl.peers.engine import Engine, Hint, concurrent, repeated
+
+HERE = Path(__file__)
+
+
+def fake(name: str, log: list[str]) -> Engine:
+    return Engine(name, lambda: log.append(name) or [], lambda count: log.append(f"{name} x {count}"))
+
+
+def schedule(names: str, blocks: int, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[str], Any]:
+    log: list[str] = []
+    monkeypatch.setattr(interleave.time, "sleep", lambda seconds: log.append("pause"))
+    times = interleave.interleave([fake(name, log) for name in names], blocks, **options)
+    return log, times
+
+
+def test_a_block_is_a_pause_an_untimed_run_and_six(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, times = schedule("ab", 2, monkeypatch, hint=Hint.latency, threads=2)
+    assert log == [step for name in "abba" for step in ["pause", *[name] * 7]]
+    assert {name: [len(b) for b in blocks] for name, blocks in times.items()} == {"a": [6, 6], "b": [6, 6]}
+
+
+def test_order_rotates(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, _ = schedule("abc", 6, monkeypatch, hint=Hint.latency, threads=2)
+    assert "".join(log[1::8]) == "abc" "cba" "bca" "acb" "cab" "bac"
+
+
+@pytest.mark.parametrize(("threads", "count"), [(1, 6), (2, 6), (4, 8), (16, 16)])
+def test_throughput_keeps_all_threads_busy(threads: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, times = schedule("ab", 1, monkeypatch, hint=Hint.throughput, threads=threads)
+    assert log == [step for name in "ab" for step in ("pause", f"{name} x {threads}", f"{name} x {count}")]
+    assert [len(blocks[0]) for blocks in times.values()] == [1, 1]
+
+
+def test_repeated_and_concurrent_run_that_many() -> None:
+    done: list[int] = []
+    repeated(lambda: done.append(1))(3)
+    concurrent(lambda: done.append(1), 2)(4)
+    assert len(done) == 7
+
+    def broken() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        concurrent(broken, 2)(2)
+
+
+TIMES = {
+    "ours": [[0.002, 0.003, 0.004], [0.006, 0.005, 0.001]], "a": [[0.002, 0.001, 0.003], [0.005, 0.005, 0.007]],
+    "b": [[0.009, 0.009, 0.009], [0.009, 0.009, 0.009]],
+}  # fmt: skip
+
+
+def test_statistics() -> None:
+    found = versus.Comparison(2, Hint.latency, ("ours",), {"ours": 1e-7, "b": 2e-7}, TIMES, {"a": "1", "b": "2"})
+    assert found.peers == ["a", "b"] and found.faster_peer == "a"
+    facts = json.loads(json.dumps(found.facts()))
+    assert facts["ms"]["ours"] == pytest.approx({"min": 1.0, "median": 3.5})
+    assert facts["ms"]["a"] == pytest.approx({"min": 1.0, "median": 4.0})
+    assert facts["lead"]["ours"] == pytest.approx({"median": 4.0 / 3.5, "low": 2 / 3, "high": 1.0})
+    assert facts["runs_ms"]["b"] == [[9.0] * 3] * 2 and facts["hint"] == "latency"
+    assert found.lead("ours", "b").median == pytest.approx(9 / 3.5)
+
+
+def test_disagreement() -> None:
+    expected = np.array([[1.0, -4.0]], np.float32)
+    assert versus.disagreement(expected, expected) == 0.0
+    assert versus.disagreement(expected + 0.5, expected) == pytest.approx(0.125)
+    assert versus.disagreement(expected * 0 + 0.5, expected * 0) == 0.5
+    assert versus.disagreement(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])) == 0.25
+
+
+@pytest.mark.parametrize("got", [[[1.0, np.nan]], [[1.0, np.inf]], [1.0, -4.0], [[1.0]]])
+def test_wrong_outputs_never_pass(got: list[object]) -> None:
+    expected = np.array([[1.0, -4.0]], np.float32)
+    assert versus.disagreement(np.array(got, np.float32), expected) > versus.TOLERANCE
+
+
+class Session:
+    """What `versus.compare` asks of a session."""
+
+    class device:
+        type, compute_units = "cpu", 3
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def run(self, inputs: Any) -> dict[str, np.ndarray]:
+        return {"y": np.array([self.value, 2.0], np.float32)}
+
+
+class Peer:
+    name, version = "other", "1.0"
+
+    def open(self, model: Path, inputs: Any, threads: int, hint: Hint) -> Engine:
+        assert threads == 3
+        run = lambda: [np.array([1.0, 2.0], np.float32)]  # noqa: E731
+        return Engine(self.name, run, repeated(run))
+
+
+def compare(value: float) -> versus.Comparison:
+    sessions: Any = {"ours": Session(value)}
+    peers: Sequence[Any] = [Peer()]
+    return versus.compare(sessions, HERE, {}, peers, blocks=1)
+
+
+def test_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interleave.time, "sleep", lambda seconds: None)
+    found = compare(1.0)
+    assert found.errors == {"ours": 0.0} and found.versions == {"other": "1.0"} and found.threads == 3
+
+
+def test_wrong_results_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interleave.time, "sleep", lambda seconds: pytest.fail("timed"))
+    with pytest.raises(Error, match=r"outputs differ from those of other: ours 5.0e-01 .* nothing was timed"):
+        compare(2.0)
+
+
+def test_a_pinned_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(versus.PINNING, "spread")
+    with pytest.raises(UsageError, match=versus.PINNING):
+        compare(1.0)
+
+
+# Which peers there are ---------------------------------------------------------------------------------------
+def test_unknown_peer() -> None:
+    with pytest.raises(UsageError, match="no peer 'tensorflow': there are onnxruntime, openvino, tract"):
+        find_peers(["tensorflow"])
+
+
+@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("missing", ["onnx", "itself"])
+def test_missing_peer_names_the_extra(name: str, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = name if missing == "itself" else missing
+    monkeypatch.setattr("importlib.util.find_spec", lambda asked: None if asked == package else object())
+    with pytest.raises(UsageError, match=rf"package {package} is missing: pip install 'nnef-cl\[{name}\]'"):
+        find_peers([name])
+
+
+def test_peers_are_extras() -> None:
+    text = (HERE.parents[2] / "pyproject.toml").read_text("utf-8")
+    assert all(f"\n{name} = [" in text for name in PEERS)
+    assert [peer.name for peer in _installed(["onnxruntime", "onnxruntime"])] == ["onnxruntime"]
+
+
+def _installed(names: list[str]) -> list[Any]:
+    try:
+        return find_peers(names)
+    except UsageError as missing:
+        pytest.skip(str(missing))
+
+
+# Baselines ---------------------------------------------------------------------------------------------------
+def report(ours: float = 2.0, peer: float = 4.0, **comparison: Any) -> dict[str, Any]:
+    """Of `bench --json`, as far as it is compared. comparison: what differs from one with one peer."""
+    return {
+        "schema": 2, "model": {"name": "net", "inputs": {"x": [1]}}, "device": {"name": "cpu"},
+        "options": {"precision": "default"}, "latency_ms": {"median": 2.0 * ours},
+        "comparison": {
+            "hint": "latency", "ours": ["nnef-cl"], "peers": ["p"],
+            "ms": {"nnef-cl": {"median": ours}, "p": {"median": peer}},
+        } | comparison,
+    }  # fmt: skip
+
+
+def judged(tmp_path: Path, now: dict[str, Any], before: Any, percent: str | None = None) -> dict[str, Any]:
+    path = tmp_path / "before.json"
+    path.write_text(json.dumps(before))
+    reference = baseline.Baseline.read(path, percent, 2)
+    verdict = reference.judge(now)
+    reference.check(verdict)
+    return verdict
+
+
+def test_ratios_cancel_the_machine(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, report(4.0, 8.0), report(2.0, 4.0))
+    assert verdict["slower"] == pytest.approx(0.0) and verdict["allowed"] == 0.05
+    assert verdict["what"] == "time over that of p: 0.5, 0.5 before"
+
+
+def test_regression(tmp_path: Path) -> None:
+    with pytest.raises(Error, match=r"regression: 10.0 % slower \(time over that of p: 0.55, 0.5 before\); 5 % slower is"):
+        judged(tmp_path, report(2.2), report(2.0))
+    assert judged(tmp_path, report(2.2), report(2.0), "10.1%")["slower"] == pytest.approx(0.1)
+    assert judged(tmp_path, report(1.0), report(2.0), "0")["slower"] == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("other", [{"hint": "throughput"}, {"peers": ["q"]}])
+def test_latencies_where_no_peer_is_shared(other: dict[str, Any], tmp_path: Path) -> None:
+    verdict = judged(tmp_path, report(2.0, 4.0), report(2.0, 8.0, **other))
+    assert verdict["slower"] == 0 and "median latency" in verdict["what"]
+    without = {name: value for name, value in report(2.0, 8.0).items() if name != "comparison"}
+    assert "median latency" in judged(tmp_path, report(2.0, 4.0), without)["what"]
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "words"),
+    [("model", "name", "another model: other there, net now"), ("device", "name", "another device"),
+     ("options", "precision", "another precision"), ("model", "inputs", "another inputs")],
+)  # fmt: skip
+def test_reports_of_something_else(part: str, key: str, words: str, tmp_path: Path) -> None:
+    before = report()
+    before[part][key] = "other"
+    with pytest.raises(InputError, match=words):
+        judged(tmp_path, report(), before)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [[], {}, {"schema": 1}, {"schema": 2}, {"schema": 2, "model": 3}, report() | {"comparison": {"hint": "latency"}},
+     report() | {"comparison": 7}, report(2.0, 0.0), report(0.0), report(2.0, -1.0), report() | {"comparison": {}, "latency_ms": {"median": "x"}}],
+)  # fmt: skip
+def test_what_no_report_is(before: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a report of `nnef-cl bench --json`"):
+        judged(tmp_path, report(), before)
+
+
+def test_unreadable_baselines(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no json")
+    (tmp_path / "deep").write_text("[" * 100_000)
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    for name, words in {"absent": "cannot be read", "text": "not a report", "deep": "not a report", "bytes": "not a report"}.items():
+        with pytest.raises(InputError, match=words):
+            baseline.Baseline.read(tmp_path / name, None, 2)
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("5", 0.05), ("0.5%", 0.005), ("0", 0.0)])
+def test_percentages(text: str, share: float) -> None:
+    assert baseline.parse_percent(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "%", "five", "-5%", "1e3", "5 %", "٥"])
+def test_wrong_percentages(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a percentage such as 5%"):
+        baseline.parse_percent(text)
