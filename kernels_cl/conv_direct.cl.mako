@@ -68,8 +68,13 @@ ${fill()}\
                 const int inside = id >= 0 && id < ${p.x.spec.shape[2]} && ih >= 0 && ih < ${p.x.spec.shape[3]};
 % endif
                 const int sd = ${p.source(0, "id")}, sh = ${p.source(1, "ih")};
+                // Where all columns lie inside, a row is copied without looking at each of them.
+                const int whole = ${"inside && " if p.tested else ""}iw0 >= 0 && iw0 + ${p.patch_width} <= ${p.x.spec.shape[4]};
 % if p.blocked:
-                for (int q = 0; q < ${p.patch_width}; ++q) {
+                if (whole) {
+                    for (int q = 0; q < ${p.patch_width}; ++q)
+                        vstore${p.channels}(${p.x.load(["n", "channel", "sd", "sh", "(iw0 + q)"])}, row * ${p.patch_width} + q, patch);
+                } else for (int q = 0; q < ${p.patch_width}; ++q) {
                     const int iw = iw0 + q, sw = ${p.source(2, "iw")};
 % if p.tested:
                     float${p.channels} value = (float${p.channels})(0.0f);
@@ -81,17 +86,21 @@ ${fill()}\
 % endif
                 }
 % else:
-                for (int c = 0; c < ${p.channels}; ++c)
-                for (int q = 0; q < ${p.patch_width}; ++q) {
-                    const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+                for (int c = 0; c < ${p.channels}; ++c) {
+                    float *to = patch + (c * ${p.patch_rows} + row) * ${p.patch_width};
+                    if (whole) {
+                        for (int q = 0; q < ${p.patch_width}; ++q)
+                            to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "(iw0 + q)"])};
+                    } else for (int q = 0; q < ${p.patch_width}; ++q) {
+                        const int iw = iw0 + q, sw = ${p.source(2, "iw")};
 % if p.tested:
-                    float value = 0.0f;
-                    if (inside && iw >= 0 && iw < ${p.x.spec.shape[4]})
-                        value = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
-                    patch[(c * ${p.patch_rows} + row) * ${p.patch_width} + q] = value;
+                        to[q] = 0.0f;
+                        if (inside && iw >= 0 && iw < ${p.x.spec.shape[4]})
+                            to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
 % else:
-                    patch[(c * ${p.patch_rows} + row) * ${p.patch_width} + q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
+                        to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
 % endif
+                    }
                 }
 % endif
             }
