@@ -82,16 +82,19 @@ ${multiply()}\
         }
 </%def>
 <%def name="multiply()">\
-        __global const float *w = filter + ktile * ${p.points * p.in_blocks * V * B * V};
+        __global const float *w = filter + ktile * ${p.points * p.steps * V * B * V};
+% if p.groups > 1:
+        const int before = ktile / ${p.channel_tiles // p.groups} * ${p.steps * T * V};
+% endif
         float product[${p.points * T * B * V}];
         for (int point = 0; point < ${p.points}; ++point) {
-            __global const float *s = from + point * ${p.point_size};
+            __global const float *s = from + point * ${p.point_size}${" + before" if p.groups > 1 else ""};
 % for b in range(B):
 % for t in range(T):
             ${p.type} a${t}_${b} = (${p.type})(0.0f);
 % endfor
 % endfor
-            for (int step = 0; step < ${p.in_blocks}; ++step, s += ${T * V})
+            for (int step = 0; step < ${p.steps}; ++step, s += ${T * V})
             for (int c = 0; c < ${V}; ++c) {
 % for b in range(B):
                 const ${p.type} w${b} = vload${V}(${b}, w);

@@ -26,6 +26,7 @@ GROUPS_PER_UNIT = 4
 class ConvWinograd(Kernel):
     """x, y: (N, C, 1, height, width), y in channel blocks. rows, columns: the transforms along height and width.
 
+    Channels of a group fill whole blocks where there is more than one group.
     part: 'input' writes the transformed tiles, [tile groups][points][C blocks][tile][lanes]; 'output' multiplies
     them with the filter, transforms back and stores; 'fused' does both for one group of tiles at a time.
     """
@@ -39,6 +40,7 @@ class ConvWinograd(Kernel):
     geometry: Geometry
     rows: Transform
     columns: Transform
+    groups: int
     blocks: int
     tile: int
     grid: Grid
@@ -48,7 +50,8 @@ class ConvWinograd(Kernel):
         step = {"input": "input transform", "output": "products and output transform", "fused": "fused"}[self.part]
         return (
             f"F({self.rows.outputs}x{self.columns.outputs}, {self.rows.taps}x{self.columns.taps}) {step}, "
-            f"x {self.x.spec}, y {self.y.spec}, {self.tile} tiles x {self.blocks} x {self.width} channels"
+            f"groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
+            f"{self.tile} tiles x {self.blocks} x {self.width} channels"
         )
 
     @property
@@ -90,6 +93,11 @@ class ConvWinograd(Kernel):
         return -(-self.x.spec.shape[1] // self.width)
 
     @property
+    def steps(self) -> int:
+        """Blocks of input channels that one output channel depends on."""
+        return self.in_blocks // self.groups
+
+    @property
     def channel_tiles(self) -> int:
         return -(-self.y.spec.shape[1] // (self.width * self.blocks))
 
@@ -106,8 +114,8 @@ class ConvWinograd(Kernel):
         return self.y.spec.shape[0] * self.tiles_high * self.tiles_wide
 
     @property
-    def groups(self) -> int:
-        """Of tiles; the last one overlaps the one before it."""
+    def tile_groups(self) -> int:
+        """The last one overlaps the one before it."""
         return -(-self.tile_count // self.tile)
 
     @property
@@ -122,8 +130,8 @@ class ConvWinograd(Kernel):
     @property
     def counts(self) -> tuple[int, ...]:
         return {
-            "input": (self.groups, self.in_blocks, self.tile), "output": (self.channel_tiles, self.groups),
-            "fused": (self.groups,),
+            "input": (self.tile_groups, self.in_blocks, self.tile), "output": (self.channel_tiles, self.tile_groups),
+            "fused": (self.tile_groups,),
         }[self.part]  # fmt: skip
 
     @property
@@ -181,15 +189,15 @@ class PackWinograd(PackFloats):
 
 def conv_winograd(
     part: str, x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry,
-    rows: Transform, columns: Transform, target: Target,
+    rows: Transform, columns: Transform, groups: int, target: Target,
 ) -> ConvWinograd:  # fmt: skip
     """The kernel; the products of one register tile fit into private memory."""
     n, k, _, height, width = y.spec.shape
     count = n * -(-height // rows.outputs) * -(-width // columns.outputs)
     most = MAX_PATCH // (rows.points * columns.points * y.block)
-    blocks, tile = choose_tile(-(-k // y.block), count, target.vector_registers, most)
+    blocks, tile = choose_tile(-(-k // (groups * y.block)), count, target.vector_registers, most)
     kernel = ConvWinograd(
-        part, x, y, extras, epilogue, geometry, rows, columns, blocks, tile, Grid.of(1, target, y.block)
+        part, x, y, extras, epilogue, geometry, rows, columns, groups, blocks, tile, Grid.of(1, target, y.block)
     )  # fmt: skip
     return replace(kernel, grid=_grid(kernel, target))
 
@@ -198,5 +206,5 @@ def _grid(kernel: ConvWinograd, target: Target) -> Grid:
     count = math.prod(kernel.counts)
     if kernel.part == "fused":
         return Grid(count, -(-count // (target.compute_units * GROUPS_PER_UNIT)), 1)
-    cost = 4 * kernel.points if kernel.part == "input" else kernel.points * kernel.in_blocks * kernel.width
+    cost = 4 * kernel.points if kernel.part == "input" else kernel.points * kernel.steps * kernel.width
     return Grid.of(count, target, kernel.width, cost)

@@ -14,8 +14,9 @@ from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_launch import Accesses, extra_operands
 
-TILES = (4, 2)
-"""Outputs of a tile along an axis with three taps."""
+POINTS = (6, 4)
+"""Of a tile along an axis that is transformed: with more, digits are lost; with fewer, too little is won."""
+MOST_TAPS = 5
 MAX_SCRATCH = 1 << 28
 """Bytes of transformed tiles."""
 
@@ -25,13 +26,15 @@ def winograd_candidates(
 ) -> list[Candidate]:
     """None where the windows, groups or layouts do not suit."""
     x, y, extras = accesses
-    if groups > 1 or y.block < 2:
+    parts_of_blocks = any(spec.shape[1] // groups % y.block for spec in (x.spec, y.spec))
+    if y.block < 2 or (groups > 1 and parts_of_blocks):
         return []
     found = []
     for rows, columns in _transforms(geometry, y.spec):
         for parts in (("fused",), ("input", "output")):
             kernels = [
-                conv_winograd(part, x, y, extras, problem.epilogue, geometry, rows, columns, target) for part in parts
+                conv_winograd(part, x, y, extras, problem.epilogue, geometry, rows, columns, groups, target)
+                for part in parts
             ]
             if _scratch(kernels[0]).bytes <= min(MAX_SCRATCH, target.max_allocation):
                 found.append(_candidate(problem, kernels))
@@ -39,20 +42,22 @@ def winograd_candidates(
 
 
 def _transforms(geometry: Geometry, y: TensorSpec) -> Iterator[tuple[Transform, Transform]]:
-    """Three taps along both axes, or along one where the other has one."""
+    """For windows of two to five taps along one axis or both, with the same number of points along both."""
     if geometry.size[0] != 1 or set(geometry.stride) != {1} or set(geometry.dilation) != {1} or geometry.before[0]:
         return
-    if y.shape[2] != 1 or not set(geometry.size[1:]) <= {1, 3} or geometry.taps == 1:
+    sizes, extents = geometry.size[1:], y.shape[3:]
+    if y.shape[2] != 1 or max(sizes) > MOST_TAPS or geometry.taps == 1:
         return
-    for outputs in TILES:
-        if all(size == 1 or extent >= outputs for size, extent in zip(geometry.size[1:], y.shape[3:], strict=True)):
-            rows, columns = (Transform(1 if size == 1 else outputs, size) for size in geometry.size[1:])
+    for points in POINTS:
+        outputs = [1 if taps == 1 else points + 1 - taps for taps in sizes]
+        if all(taps == 1 or 2 <= n <= extent for taps, n, extent in zip(sizes, outputs, extents, strict=True)):
+            rows, columns = (Transform(n, taps) for n, taps in zip(outputs, sizes, strict=True))
             yield rows, columns
 
 
 def _scratch(kernel: ConvWinograd) -> TensorSpec:
     """The transformed tiles: of every group of tiles, or of one for each work-group."""
-    groups = kernel.global_size[0] if kernel.part == "fused" else kernel.groups
+    groups = kernel.global_size[0] if kernel.part == "fused" else kernel.tile_groups
     return TensorSpec((groups, kernel.group_size))
 
 

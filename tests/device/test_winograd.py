@@ -1,4 +1,4 @@
-"""Every candidate of a convolution with three taps between blocked layouts, epilogue included, on every device."""
+"""Every candidate of a convolution with few taps between blocked layouts, epilogue included, on every device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ TOLERANCE = 1e-4
 
 
 def conv(shape: Sequence[int], channels: int, *size: int, **attrs: Any) -> Case:
-    return case("conv", f32(*shape), weights(channels, shape[1], *size), weights(1, channels), **attrs)
+    filter = weights(channels, shape[1] // attrs.get("groups", 1), *size)
+    return case("conv", f32(*shape), filter, weights(1, channels), **attrs)
 
 
 CASES = [
@@ -39,6 +40,11 @@ CASES = [
     conv((3, 16, 4, 11), 16, 1, 3),
     conv((1, 16, 11, 1), 48, 3, 1),
     conv((2, 32, 13), 40, 3, padding=[(1, 1)]),
+    conv((1, 20, 9, 7), 33, 5, 5),
+    conv((2, 16, 7, 8), 17, 2, 2, padding=[(0, 1), (1, 0)]),
+    conv((1, 16, 8, 9), 32, 4, 3, border="replicate"),
+    conv((1, 64, 8, 7), 96, 3, 3, groups=2),
+    conv((2, 64, 6, 9), 64, 5, 3, groups=4),
 ]
 if not OCLGRIND:
     CASES += [conv((1, 130, 30, 29), 97, 3, 3), conv((3, 64, 14, 14), 64, 3, 3)]
