@@ -99,12 +99,19 @@ def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarr
         elif node.op == "cast":
             results = [own[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
         else:
-            results = OPS[node.op].evaluate(own, node.attrs)
+            results = OPS[node.op].evaluate(own, {name: callable_of(value) for name, value in node.attrs.items()})
             operands = [*results, *(values[name] for name in node.inputs[len(own) :])]
         if node.epilogue is not None:
             results = [evaluate(node.epilogue, operands)]
         values.update(zip(node.outputs, results, strict=True))
     return values
+
+
+def callable_of(attribute: Any) -> Any:
+    """A program among an internal operation's attributes as a function of its operands."""
+    if isinstance(attribute, Program):
+        return lambda *operands: evaluate(attribute, operands)
+    return attribute
 
 
 def evaluate(program: Program, operands: Sequence[np.ndarray]) -> np.ndarray:

@@ -118,11 +118,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, mappings as dicts, numbers that JSON has not as strings."""
+    """Tuples as lists, mappings as dicts, numbers and records that JSON has not as strings."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nnef_cl.ops import (
     activation,
+    attention,
     conv,
     internal,
     matmul,
@@ -25,7 +26,7 @@ STANDARD = table(
 )  # fmt: skip
 """The standard's operations that nnef-cl runs."""
 
-INTERNAL = table(internal.OPS)
+INTERNAL = table(internal.OPS, attention.OPS)
 """Operations that passes insert."""
 
 

@@ -16,12 +16,14 @@ from nnef_cl.ops.base import Problem, Table
 def make_problem(
     node: Node, tensors: Mapping[str, TensorSpec], constants: Mapping[str, Constant], ops: Table
 ) -> Problem:
-    """The node with the specs (and layouts) that its tensors have in `tensors`."""
+    """The node with the specs (and layouts) that its tensors have in `tensors`; programs among the attributes spelled
+    in C, too."""
     own = node.own_inputs
     operands = tuple(tensors[name] for name in node.inputs[len(own) :])
     return Problem(
         ops[node.op], tuple(tensors[name] for name in own), tuple(tensors[name] for name in node.outputs),
-        node.attrs, tuple(constants.get(name) for name in own),
+        {name: expression(value, ops) if isinstance(value, Program) else value for name, value in node.attrs.items()},
+        tuple(constants.get(name) for name in own),
         Epilogue(expression(node.epilogue, ops), operands) if node.epilogue else IDENTITY,
     )  # fmt: skip
 

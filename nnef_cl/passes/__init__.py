@@ -8,6 +8,7 @@ from nnef_cl.codegen.target import Target
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.verify import verify
 from nnef_cl.ops.base import Table
+from nnef_cl.passes.attend import attend
 from nnef_cl.passes.fold import fold
 from nnef_cl.passes.fuse import fuse
 from nnef_cl.passes.layout import layout
@@ -21,6 +22,7 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("simplify", simplify),
     ("scale", scale),
     ("fuse", fuse),
+    ("attend", attend),
     ("layout", layout),
 )
 """Name and function of every pass, in order."""
