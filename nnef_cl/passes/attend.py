@@ -27,7 +27,7 @@ def attend(graph: Graph, ops: Table, target: Target) -> Graph:
 
 
 class _Attend:
-    """One sweep: every product behind a softmax takes in what is before it and, where it can, a transposition behind."""
+    """One sweep: a product behind a softmax takes in what is before it and, where it can, a transposition behind."""
 
     def __init__(self, graph: Graph, target: Target) -> None:
         self.graph, self.target = graph, target
@@ -75,8 +75,9 @@ class _Attend:
         features = query[1][0][-1]
         result, place = self._result(mixture)
         heads = Heads(
-            tuple(batch), queries, keys, features, columns, *map(_matrices, (query[1], key[1], value[1])), place, places
-        )
+            tuple(batch), queries, keys, features, columns, _matrices(query[1]), _matrices(key[1]), _matrices(value[1]),
+            place, places,
+        )  # fmt: skip
         inputs = (query[0], key[0], value[0], *operands)
         specs = [self.graph.tensors[name] for name in (*inputs, *mixture.inputs[2:], result)]
         if not attention_fits(heads, specs, self.target):
@@ -96,7 +97,7 @@ class _Attend:
         for at in range(len(chain) - 1, -1, -1):
             view: View | None = _whole(self.graph.tensors[chain[at]].shape)
             for step in reversed(chain[:at]):
-                view = view and self._step(view, step)
+                view = self._step(view, step) if view is not None else None
             if view is not None:
                 shape, strides, base = view
                 if swapped:
@@ -113,7 +114,7 @@ class _Attend:
             return result, tuple(strides[a] for a in axes), base
         if node.op in RESHAPES:
             split = reshaped(shape, strides, result)
-            return split and (result, split, base)
+            return None if split is None else (result, split, base)
         before = node.outputs[: node.outputs.index(name)]
         if node.op == "unstack":
             axis = node.attrs["axis"]
