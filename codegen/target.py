@@ -12,7 +12,7 @@ class Target:
     vector_width: float32 lanes of one vector register (1: scalar code, the device vectorises across work-items).
     vector_registers: how many such registers one work-item can keep values in.
     work_group: preferred work-items per group of kernels whose work-items are independent.
-    max_argument_bytes: CL_DEVICE_MAX_PARAMETER_SIZE.
+    max_argument_bytes: CL_DEVICE_MAX_PARAMETER_SIZE. alignment: of the start of a part of a buffer.
     unified_memory: device buffers are host memory.
     local_memory: real local memory that a work-group may use; 0 where local memory is ordinary memory.
     """
@@ -27,6 +27,7 @@ class Target:
     global_memory: int
     unified_memory: bool
     max_argument_bytes: int = 1024
+    alignment: int = 128
     local_memory: int = 0
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 

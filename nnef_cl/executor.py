@@ -65,9 +65,15 @@ class Executable:
         self._launches = [self._bind(step) for step in self.plan.steps]
 
     def _bind(self, step: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
-        name, buffers = step.kernel.name, [self._buffers[b] for b in step.arguments]
+        name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]
         kernel = self.device.kernel(self._functions[name], name, buffers, f"of {step.op} '{step.node}'")
         return kernel, step.kernel.global_size, step.kernel.local_size
+
+    def _buffer(self, place: Buffer) -> Any:
+        """The device's buffer; a part of one is made when it is first asked for."""
+        if place not in self._buffers:
+            self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
+        return self._buffers[place]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """inputs: logical arrays in storage types, C-contiguous. Returns logical arrays in API types.
@@ -76,7 +82,7 @@ class Executable:
         when everything else has succeeded: a run that fails changes none.
         """
         for name, array in inputs.items():
-            self.device.write(self._buffers[self.plan.inputs[name][0]], array)
+            self.device.write(self._buffer(self.plan.inputs[name][0]), array)
         self.enqueue()
         if not self._launched:
             self.device.finish()
@@ -85,7 +91,7 @@ class Executable:
         self._check_faults()
         outputs = {name: self._read(*place) for name, place in self.plan.outputs.items()}
         for copy in self.plan.commits:
-            self.device.copy(self._buffers[copy.source], self._buffers[copy.target], copy.bytes)
+            self.device.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
         return outputs
 
     def read_state(self, index: int) -> np.ndarray:
@@ -134,7 +140,7 @@ class Executable:
 
     def _read(self, buffer: Buffer, spec: TensorSpec) -> np.ndarray:
         stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
-        self.device.read(self._buffers[buffer], stored)
+        self.device.read(self._buffer(buffer), stored)
         return spec.layout.unpack(stored, spec.shape).astype(spec.dtype.api, copy=False)
 
     def close(self) -> None:

@@ -161,7 +161,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
                 "node": step.node, "op": step.op, "algorithm": step.algorithm, "kernel": step.kernel.name,
                 "title": step.kernel.title, "global_size": list(step.kernel.global_size),
                 "local_size": list(step.kernel.local_size),
-                "arguments": [f"{buffer.kind} {buffer.index}" for buffer in step.arguments],
+                "arguments": [str(buffer) for buffer in step.arguments],
             }
             for step in plan.steps
         ],

@@ -34,6 +34,7 @@ class DeviceInfo:
     global_memory: int
     max_allocation: int
     max_parameter_bytes: int
+    alignment: int
     unified_memory: bool
     fp16: bool
     fp64: bool
@@ -79,6 +80,7 @@ def read_info(platform: Any, device: Any, index: str, source: str, library: str)
         global_memory=_number(device, "global_mem_size"),
         max_allocation=_number(device, "max_mem_alloc_size"),
         max_parameter_bytes=_number(device, "max_parameter_size"),
+        alignment=_number(device, "mem_base_addr_align") // 8,
         unified_memory=bool(_number(device, "host_unified_memory")),
         fp16="cl_khr_fp16" in extensions,
         fp64="cl_khr_fp64" in extensions,

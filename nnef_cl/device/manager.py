@@ -115,6 +115,12 @@ class Device:
         self._sizes[buffer.int_ptr] = nbytes
         return buffer
 
+    def part(self, buffer: Buffer, offset: int, nbytes: int) -> Buffer:
+        """`nbytes` bytes of a buffer from byte `offset` on, a multiple of the target's alignment, as a buffer."""
+        with self.translated("making a part of a buffer"):
+            part: Buffer = buffer.get_sub_region(offset, nbytes)
+        return part
+
     def release(self, buffer: Buffer) -> None:
         """Frees a buffer of this device; nothing happens where that was done before."""
         check_process()

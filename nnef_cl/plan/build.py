@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnef_cl.codegen.ctypes import INT_MAX
-from nnef_cl.codegen.kernel import Candidate, Flag, Input, Operand, Output, Pack, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Flag, Input, Launch, Operand, Output, Pack, Packed, Scratch
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import ModelError, RuleError, UnsupportedError
 from nnef_cl.ir.dtype import DType
@@ -20,6 +20,7 @@ from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.memory import Lifetime, assign_slots
 from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
+from nnef_cl.plan.views import JOINING, SPLITTING, View, find_views, offsets
 
 MAX_ELEMENTS = 2**60
 """Offsets in bytes have 64 bits."""
@@ -27,8 +28,18 @@ TOO_MANY = f"has more than {MAX_ELEMENTS} elements"
 MAX_REPEATED = 1 << 26
 """Elements of a constant that repeats fewer values: a line of text must not cost gigabytes."""
 
-Argument = str | Buffer
-"""A tensor's root name until slots are assigned, or a buffer that is settled."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies until slots are assigned: in the slot of `root`; bytes and offset as of Buffer."""
+
+    root: str
+    offset: int = 0
+    bytes: int = 0
+
+
+Argument = Place | Buffer
+"""A place in a slot, or a buffer that is settled."""
 Choose = Callable[[Problem, list[Candidate]], Candidate]
 
 
@@ -72,7 +83,8 @@ def build_plan(graph: Graph, ops: Table, target: Target, choose: Choose = first)
 class _Builder:
     def __init__(self, graph: Graph, ops: Table, target: Target, choose: Choose) -> None:
         self.graph, self.ops, self.target, self.choose = graph, ops, target, choose
-        self.root: dict[str, str] = {}
+        self.views = find_views(graph, target)
+        self.places: dict[str, Place] = {}
         self.spans: dict[str, list[int]] = {}
         self.sizes: dict[str, int] = {}
         self.weights: dict[tuple[int, Pack], Buffer] = {}
@@ -129,8 +141,7 @@ class _Builder:
             if source == target:
                 continue
             if isinstance(source, Buffer) and source.kind == "state":
-                staged = f"{name}.next"
-                self._allocate(staged, spec, end)
+                staged = self._allocate(f"{name}.next", spec, end)
                 before.append((source, staged, spec.bytes))
                 source = staged
             after.append((source, target, spec.bytes))
@@ -158,10 +169,12 @@ class _Builder:
         for k, spec in enumerate(candidate.scratch):
             self._allocate(f"{node.name}.scratch{k}", spec, at)
         for launch in candidate.launches:
+            if self._in_place(node, launch):
+                continue
             arguments = tuple(self._argument(node, operand) for operand in launch.operands)
             for argument in arguments:
-                if isinstance(argument, str):
-                    self.spans[argument][1] = len(self.draft)
+                if isinstance(argument, Place):
+                    self.spans[argument.root][1] = len(self.draft)
             step = Step(launch.kernel, (), node.name, node.op, candidate.algorithm, node.position)
             self.draft.append((step, arguments))
         for k in range(len(candidate.scratch)):
@@ -174,15 +187,15 @@ class _Builder:
         if isinstance(source, Buffer):
             self.fixed_alias[result] = source
         else:
-            self.root[result] = source
+            self.places[result] = source
 
     def _source(self, name: str) -> Argument:
-        """Where a tensor lies: the root of its slot, or the buffer of a constant or a variable."""
+        """Where a tensor lies: its place in a slot, or the buffer of a constant or a variable."""
         if name in self.fixed_alias:
             return self.fixed_alias[name]
         if name in self.graph.constants:
             return self._stored(name)
-        return self._state(name) if name in self.graph.variables else self._root(name)
+        return self._state(name) if name in self.graph.variables else self.places[name]
 
     def _indexing(self, node: Node, problem: Problem, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates whose kernels can index all of their tensors; UnsupportedError where there are none."""
@@ -206,29 +219,54 @@ class _Builder:
                 tensor=node.name,
             )  # fmt: skip
 
-    def _allocate(self, name: str, spec: TensorSpec, at: int) -> None:
-        self.root[name] = name
-        self.spans[name] = [at, at]
-        self.sizes[name] = max(spec.bytes, spec.dtype.bytes)
+    def _allocate(self, name: str, spec: TensorSpec, at: int) -> Place:
+        """A place for the tensor, alive from step `at` on: its own, or its part of another tensor's."""
+        if name in self.places:  # a part of it was there first
+            self._live_until(name, at)
+        elif (view := self._view(name)) is not None:
+            whole = self._allocate(view.whole, self.graph.tensors[view.whole], at)
+            self.places[name] = Place(whole.root, whole.offset + view.offset, spec.bytes)
+        else:
+            self.places[name] = Place(name)
+            self.spans[name] = [at, at]
+            self.sizes[name] = max(spec.bytes, spec.dtype.bytes)
+        return self.places[name]
 
-    def _root(self, name: str) -> str:
-        return self.root[name]
+    def _view(self, name: str) -> View | None:
+        """None where the whole is settled elsewhere, as constants and variables are."""
+        view = self.views.get(name)
+        settled = (self.fixed_alias, self.graph.constants, self.graph.variables)
+        return None if view is None or any(view.whole in one for one in settled) else view
+
+    def _in_place(self, node: Node, launch: Launch) -> bool:
+        """Whether the launch would copy a part to where it lies already."""
+        match launch.operands:
+            case (Input(index), Output()) if node.op in JOINING:
+                part, whole = self._source(node.inputs[index]), self._source(node.outputs[0])
+            case (Input(), Output(index)) if node.op in SPLITTING:
+                part, whole = self._source(node.outputs[index]), self._source(node.inputs[0])
+            case _:
+                return False
+        if isinstance(part, Buffer) or isinstance(whole, Buffer):
+            return False
+        offset = whole.offset + offsets(node, self.graph)[index]
+        return (part.root, part.offset) == (whole.root, offset) and part.bytes > 0
 
     def _live_until(self, name: str, at: int) -> None:
-        if name in self.root:
-            span = self.spans[self._root(name)]
+        if name in self.places:
+            span = self.spans[self.places[name].root]
             span[1] = max(span[1], at)
 
     def _argument(self, node: Node, operand: Operand) -> Argument:
-        """A tensor's root name, or a buffer that is no slot."""
+        """A tensor's place in a slot, or a buffer that is no slot."""
         match operand:
             case Flag(index, trouble):
                 self.faults.append(Fault(f"'{node.inputs[index]}' {trouble}", node.name, node.op, node.position))
                 return Buffer("fault", len(self.faults) - 1)
             case Output(index):
-                return node.outputs[index]
+                return self.places[node.outputs[index]]
             case Scratch(index):
-                return f"{node.name}.scratch{index}"
+                return self.places[f"{node.name}.scratch{index}"]
             case Packed(index, pack):
                 return self._weight(node.inputs[index], pack)
             case Input(index):
@@ -260,7 +298,7 @@ class _Builder:
         )
 
     def _buffer(self, place: Argument, where: dict[str, int]) -> Buffer:
-        return place if isinstance(place, Buffer) else Buffer("slot", where[self.root.get(place, place)])
+        return place if isinstance(place, Buffer) else Buffer("slot", where[place.root], place.offset, place.bytes)
 
     def _bound(self, step: Step, arguments: tuple[Argument, ...], where: dict[str, int]) -> Step:
         buffers = tuple(self._buffer(argument, where) for argument in arguments)

@@ -33,13 +33,30 @@ class State:
 
 @dataclass(frozen=True)
 class Buffer:
-    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight', 'state', 'fault': index into Plan's."""
+    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight', 'state', 'fault': index into Plan's.
+
+    bytes: 0 for the whole buffer, otherwise a part of it, from byte `offset` on.
+    """
 
     kind: str
     index: int
+    offset: int = 0
+    bytes: int = 0
+
+    @property
+    def whole(self) -> Buffer:
+        return Buffer(self.kind, self.index)
+
+    @property
+    def _part(self) -> str:
+        return f"+{self.offset}" if self.bytes else ""
+
+    @property
+    def short(self) -> str:
+        return f"{self.kind[0]}{self.index}{self._part}"
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.index}"
+        return f"{self.kind} {self.index}{self._part}"
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,8 @@ class Plan:
         return self.slot_bytes + self.weight_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
 
     def bytes_of(self, buffer: Buffer) -> int:
+        if buffer.bytes:
+            return buffer.bytes
         match buffer.kind:
             case "slot":
                 return self.slots[buffer.index]
@@ -130,7 +149,7 @@ class Plan:
             f"{self.slot_bytes:,} bytes in {len(self.slots)} slots, {self.weight_bytes:,} bytes of weights"
         ]
         for step in self.steps:
-            buffers = " ".join(f"{b.kind[0]}{b.index}" for b in step.arguments)
+            buffers = " ".join(b.short for b in step.arguments)
             lines.append(f"{step.node:28} {step.op:24} {step.algorithm:16} {buffers:24} {step.kernel.title}")
         lines += [f"after the run: {copy.target} = {copy.source}, {copy.bytes:,} bytes" for copy in self.commits]
         return "\n".join(lines)
