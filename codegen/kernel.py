@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -86,6 +86,23 @@ class Pack(Protocol):
         """Shape of the packed array, without the data."""
 
     def __call__(self, array: np.ndarray, /) -> np.ndarray: ...
+
+
+@runtime_checkable
+class PackInto(Pack, Protocol):
+    """One that has no need of an array of its own."""
+
+    def into(self, array: np.ndarray, out: np.ndarray, /) -> None:
+        """out: contiguous, with as many elements as the packed array."""
+
+
+def pack_into(pack: Pack, array: np.ndarray, memory: np.ndarray) -> None:
+    """Writes the packed array to `memory`, contiguous bytes of its size."""
+    if isinstance(pack, PackInto):
+        pack.into(array, memory.view(np.float32))
+    else:
+        packed = pack(array)
+        np.copyto(memory.view(packed.dtype).reshape(packed.shape), packed)
 
 
 class PackFloats:

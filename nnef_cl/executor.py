@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nnef_cl.codegen.kernel import pack_into
 from nnef_cl.codegen.render import render_program
 from nnef_cl.device.ahead import Job, Launch
-from nnef_cl.device.manager import Device
+from nnef_cl.device.manager import Device, host_memory
 from nnef_cl.errors import InputError, located
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.plan.records import FLAG_BYTES, Buffer, Plan, Step
+from nnef_cl.plan.records import FLAG_BYTES, Buffer, Plan, Step, Weight
 
 Progress = Callable[[str, int, int], None]
 PROGRAM_KERNELS = 8
@@ -48,12 +49,10 @@ class Executable:
 
     def upload(self) -> None:
         """Packs and copies the weights, makes the slots, binds every kernel's arguments."""
-        for index, weight in enumerate(self.plan.weights):
-            self._progress("upload", index, len(self.plan.weights))
-            packed = weight.pack(weight.constant.array)
-            buffer = self._buffers[Buffer("weight", index)] = self.device.buffer(packed.nbytes)
-            self.device.write(buffer, packed)
-        self._progress("upload", len(self.plan.weights), len(self.plan.weights))
+        upload = self._in_place if self.device.uses_host_memory else self._copied
+        for index, buffer in enumerate(upload(self.plan.weights)):
+            self._buffers[Buffer("weight", index)] = buffer
+            self._progress("upload", index + 1, len(self.plan.weights))
         for index, state in enumerate(self.plan.states):
             self._buffers[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
             self.reset_state(index)
@@ -63,6 +62,18 @@ class Executable:
             self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
             self._clear(index)
         self._launches = [self._bind(step) for step in self.plan.steps]
+
+    def _in_place(self, weights: Sequence[Weight]) -> Iterator[Any]:
+        """A buffer for each, of the memory that it was packed to."""
+        for weight, memory in zip(weights, host_memory([weight.bytes for weight in weights]), strict=True):
+            pack_into(weight.pack, weight.constant.array, memory)
+            yield self.device.buffer_of(memory)
+
+    def _copied(self, weights: Sequence[Weight]) -> Iterator[Any]:
+        for weight in weights:
+            buffer = self.device.buffer(weight.bytes)
+            self.device.write(buffer, weight.pack(weight.constant.array))
+            yield buffer
 
     def _bind(self, step: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
         name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -20,6 +21,8 @@ from nnef_cl.ir.layout import Shape
 
 GROUPS_PER_UNIT = 4
 """Of the fused form: each group has transformed tiles of its own, which should stay in the cache."""
+PIECE = 32
+"""Channels whose filters are transformed at once: what is in between stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -176,15 +179,25 @@ class PackWinograd(PackFloats):
         return (-(-k // lanes), points, -(-c // self.width) * self.width, lanes)
 
     def __call__(self, filter: np.ndarray) -> np.ndarray:
-        c = filter.shape[1]
-        result = np.zeros(self.shape(filter.shape), np.float32)
-        tiles, points, _, lanes = result.shape
-        transform = np.kron(np.array(self.rows.filter), np.array(self.columns.filter))  # in double precision
-        for tile in range(tiles):  # one after another, so that what is in between stays in the cache
-            taps = filter[tile * lanes : (tile + 1) * lanes].reshape(-1, transform.shape[1])
-            values = (transform @ taps.T.astype(np.float64)).reshape(points, -1, c)
-            result[tile, :, :c, : values.shape[1]] = values.transpose(0, 2, 1)
+        result = np.empty(self.shape(filter.shape), np.float32)
+        self.into(filter, result)
         return result
+
+    def into(self, filter: np.ndarray, out: np.ndarray) -> None:
+        """Writes the packed array to `out`."""
+        tiles, points, channels, lanes = self.shape(filter.shape)
+        result = out.reshape(tiles, points, channels, lanes)
+        transform = np.kron(np.array(self.rows.filter), np.array(self.columns.filter))  # in double precision
+        every = filter.reshape(*filter.shape[:2], transform.shape[1]).transpose(2, 1, 0)
+        taps = np.zeros((len(every), PIECE, lanes))
+        values = np.empty((points, PIECE, lanes))
+        for tile, start in itertools.product(range(tiles), range(0, channels, PIECE)):
+            part = every[:, start : start + PIECE, tile * lanes : (tile + 1) * lanes]
+            if part.shape != taps.shape:
+                taps.fill(0.0)
+            taps[:, : part.shape[1], : part.shape[2]] = part
+            np.matmul(transform, taps.reshape(len(taps), -1), out=values.reshape(points, -1))
+            result[tile, :, start : start + PIECE] = values[:, : channels - start]
 
 
 def conv_winograd(

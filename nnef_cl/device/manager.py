@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pyopencl import Buffer, CommandQueue, Context, Kernel, Program
 
 LOG_LINES = 20
+ALIGNMENT = 4096
+"""Bytes; where a buffer in the host's memory begins: a page."""
 MEMORY_CODES = (-4, -6, -61)
 """MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE."""
 
@@ -120,6 +123,21 @@ class Device:
         with self.translated("making a part of a buffer"):
             part: Buffer = buffer.get_sub_region(offset, nbytes)
         return part
+
+    @property
+    def uses_host_memory(self) -> bool:
+        """Whether `buffer_of` makes buffers: the device works on the host's memory as fast as on any."""
+        return self.target.unified_memory and self.info.type == "cpu"
+
+    def buffer_of(self, memory: np.ndarray) -> Buffer:
+        """A buffer that is the array, of `host_memory`, with what it holds; nobody may write to that any more. Give it
+        back with `release`."""
+        cl = opencl()
+        with self.translated(f"using {_size(memory.nbytes)}"):
+            flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+            buffer: Buffer = cl.Buffer(self.context, flags, hostbuf=memory)
+        self._sizes[buffer.int_ptr] = memory.nbytes
+        return buffer
 
     def release(self, buffer: Buffer) -> None:
         """Frees a buffer of this device; nothing happens where that was done before."""
@@ -272,6 +290,15 @@ def target_of(choice: Choice, rules: Rules) -> Target:
     info = choice.device.info
     tried = trust().capabilities(info) if info.type != "cpu" else None  # CPUs are programmed by their facts alone
     return make_target(info, rules, tried, choice.name, environment.threads())
+
+
+def host_memory(sizes: Sequence[int]) -> list[np.ndarray]:
+    """Arrays of that many bytes, of undefined content, which lie in one piece of memory, each where a device likes its
+    buffers to begin. The memory is free when all of them are."""
+    starts = list(itertools.accumulate((-(-size // ALIGNMENT) * ALIGNMENT for size in sizes), initial=0))
+    memory = np.empty(starts[-1] + ALIGNMENT, np.uint8)  # numpy asks for large pages: fewer faults
+    first = -memory.ctypes.data % ALIGNMENT
+    return [memory[first + start :][:size] for start, size in zip(starts, sizes, strict=False)]
 
 
 def available_host_memory() -> int | None:

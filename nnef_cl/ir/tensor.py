@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -48,10 +50,25 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """array: logical shape, in the API dtype of its tensor. label: of the NNEF variable, '' for others."""
+    """stored: logical shape, in the API dtype of its tensor. label: of the NNEF variable, '' for others. factors: the
+    values are the product of `stored` with each of them in turn; they have its rank, and extent 1 along some axes."""
 
-    array: np.ndarray = field(repr=False)
+    stored: np.ndarray = field(repr=False)
     label: str = ""
+    factors: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The values. Those with factors are computed at every look, so that nothing keeps them."""
+        return functools.reduce(np.multiply, self.factors, self.stored)
+
+    @property
+    def shape(self) -> Shape:
+        return self.stored.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.stored.dtype
 
     @cached_property
     def digest(self) -> str:
@@ -62,7 +79,7 @@ class Constant:
     @property
     def is_literal(self) -> bool:
         """One number, whatever the rank: it can be written into the kernel."""
-        return self.array.size == 1
+        return self.stored.size == 1
 
 
 def unrepeated(array: np.ndarray) -> np.ndarray:

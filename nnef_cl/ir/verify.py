@@ -6,6 +6,7 @@ import numpy as np
 
 from nnef_cl.ir.dtype import DEFAULT
 from nnef_cl.ir.graph import Graph, Node
+from nnef_cl.ir.tensor import Constant
 
 
 class InvariantError(AssertionError):
@@ -30,10 +31,10 @@ class _Check:
             self._produced(f"input '{name}'", name)
         for name in self.graph.constants:
             self._produced(f"constant '{name}'", name)
-            self._constant(name, self.graph.constants[name].array)
+            self._constant(name, self.graph.constants[name])
         for name, variable in self.graph.variables.items():
             self._produced(f"variable '{name}'", name)
-            self._constant(name, variable.array)
+            self._constant(name, variable)
         for node in self.graph.nodes:
             self._node(node)
         for name in self.graph.outputs:
@@ -56,10 +57,10 @@ class _Check:
         self._require(name in self.graph.tensors, f"{what} without a spec")
         self.origins.add(name)
 
-    def _constant(self, name: str, array: np.ndarray) -> None:
+    def _constant(self, name: str, constant: Constant) -> None:
         spec = self.graph.tensors[name]
-        found = f"constant '{name}' with an array {array.dtype}{list(array.shape)} for {spec}"
-        self._require(array.shape == spec.shape and array.dtype == np.dtype(spec.dtype.api), found)
+        found = f"constant '{name}' with an array {constant.dtype}{list(constant.shape)} for {spec}"
+        self._require(constant.shape == spec.shape and constant.dtype == np.dtype(spec.dtype.api), found)
 
     def _update(self, name: str, value: str) -> None:
         """Of a variable, by a tensor just like it."""

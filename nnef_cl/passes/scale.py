@@ -67,23 +67,25 @@ def _channel_operand(
 
 
 def _merge(conv: Node, node: Node, builder: GraphBuilder, values: np.ndarray) -> Node:
-    filter = builder.constants[conv.inputs[1]].array
-    bias = builder.constants[conv.inputs[2]].array.reshape(-1)
-    values = values.reshape(-1)
+    filter, bias = (builder.constants[name] for name in conv.inputs[1:3])
     k = filter.shape[0]
-    if node.op == "mul":
-        scaled = filter * values.reshape(k, *(1,) * (filter.ndim - 1))
-        return _with(conv, builder, {1: scaled, 2: (np.broadcast_to(bias, (k,)) * values).reshape(1, k)})
-    return _with(conv, builder, {2: (np.broadcast_to(bias, (k,)) + values).reshape(1, k)})
+    each = values.reshape(-1)
+    if node.op == "add":
+        return _with(conv, builder, {2: _bias(np.broadcast_to(bias.array.reshape(-1), (k,)) + each, bias)})
+    factor = each.reshape(k, *(1,) * (len(filter.shape) - 1))
+    scaled = replace(filter, factors=(*filter.factors, factor))
+    return _with(conv, builder, {1: scaled, 2: _bias(np.broadcast_to(bias.array.reshape(-1), (k,)) * each, bias)})
 
 
-def _with(conv: Node, builder: GraphBuilder, arrays: dict[int, np.ndarray]) -> Node:
+def _bias(values: np.ndarray, old: Constant) -> Constant:
+    return Constant(np.ascontiguousarray(values.reshape(1, -1), np.float32), old.label)
+
+
+def _with(conv: Node, builder: GraphBuilder, constants: dict[int, Constant]) -> Node:
     inputs = list(conv.inputs)
-    for index, values in arrays.items():
-        old = builder.constants[inputs[index]]
+    for index, constant in constants.items():
         name = builder.unique(f"{inputs[index]}.scaled")
-        array = np.ascontiguousarray(values, np.float32)
-        builder.add_constant(name, TensorSpec(array.shape), Constant(array, old.label))
+        builder.add_constant(name, TensorSpec(constant.shape), constant)
         inputs[index] = name
     return replace(conv, inputs=tuple(inputs))
 

@@ -282,10 +282,10 @@ class _Builder:
         constant = self.graph.constants[name]
         key = id(constant), pack
         if key not in self.weights:
-            volume = math.prod(pack.shape(constant.array.shape))
+            volume = math.prod(pack.shape(constant.shape))
             if volume > MAX_ELEMENTS:
                 raise self._refused(name, TOO_MANY)
-            if volume > MAX_REPEATED and 0 in constant.array.strides:
+            if volume > MAX_REPEATED and 0 in constant.stored.strides:
                 raise self._refused(name, f"repeats its values into more than {MAX_REPEATED} elements")
             self.weights[key] = Buffer("weight", len(self.records))
             self.records.append(Weight(constant, pack, pack.item_bytes * volume))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nnef_cl.codegen.kernels.conv_winograd import PackWinograd
+from nnef_cl.codegen.kernel import pack_into
+from nnef_cl.codegen.kernels.conv_winograd import PIECE, PackWinograd
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.target import Target
 
@@ -29,15 +30,21 @@ def test_transforms_compute_sliding_products(outputs: int, taps: int) -> None:
     np.testing.assert_allclose(np.array(transform.answer) @ products, expected, rtol=1e-12)
 
 
-def test_packed_filters_are_transformed_along_both_axes() -> None:
-    filter = np.random.default_rng(1).standard_normal((5, 3, 1, 3, 3)).astype(np.float32)
+@pytest.mark.parametrize(("k", "c", "lanes"), [(5, 3, 4), (8, 2 * PIECE + 5, 8), (33, PIECE, 16)])
+def test_packed_filters_are_transformed_along_both_axes(k: int, c: int, lanes: int) -> None:
+    filter = np.random.default_rng(1).standard_normal((k, c, 1, 3, 3)).astype(np.float32)
     transform = Transform(2, 3)
-    packed = PackWinograd(transform, transform, 4, 1)(filter)
-    expected = np.einsum("pi,qj,kcij->pqkc", transform.filter, transform.filter, filter[:, :, 0]).reshape(-1, 5, 3)
-    assert packed.shape == (2, 16, 4, 4)
-    np.testing.assert_allclose(packed[0, :, :3], expected[:, :4].transpose(0, 2, 1), rtol=1e-6)
-    np.testing.assert_allclose(packed[1, :, :3, 0], expected[:, 4], rtol=1e-6)
-    assert not packed[1, :, :, 1:].any() and not packed[:, :, 3].any()
+    pack = PackWinograd(transform, transform, 4, lanes // 4)
+    tiles, channels = -(-k // lanes), -(-c // 4) * 4
+    expected = np.zeros((tiles, lanes, 16, channels))
+    values = np.einsum("pi,qj,kcij->kpqc", transform.filter, transform.filter, filter[:, :, 0])
+    expected.reshape(-1, 16, channels)[:k, :, :c] = values.reshape(k, 16, c)
+    packed = pack(filter)
+    assert packed.shape == pack.shape(filter.shape) == (tiles, 16, channels, lanes)
+    np.testing.assert_allclose(packed, expected.transpose(0, 2, 3, 1), rtol=1e-6)
+    memory = np.full(packed.nbytes, 0xFF, np.uint8)
+    pack_into(pack, filter, memory)
+    assert memory.tobytes() == packed.tobytes()
 
 
 @pytest.mark.parametrize(
