@@ -32,7 +32,8 @@ class Kernel:
 
     @property
     def workspaces(self) -> int:
-        """How many arguments before the last, which is the result, hold the kernel's own intermediate values."""
+        """How many arguments before the last, which is the result, are written, too: further results, or the kernel's
+        own intermediate values."""
         return 0
 
     @property

@@ -14,6 +14,7 @@ class Target:
     work_group: preferred work-items per group of kernels whose work-items are independent.
     max_argument_bytes: CL_DEVICE_MAX_PARAMETER_SIZE. alignment: of the start of a part of a buffer.
     unified_memory: device buffers are host memory.
+    separate_buffers: every tensor has a buffer of its own, for devices that see stray accesses between buffers.
     local_memory: real local memory that a work-group may use; 0 where local memory is ordinary memory.
     """
 
@@ -29,6 +30,7 @@ class Target:
     max_argument_bytes: int = 1024
     alignment: int = 128
     local_memory: int = 0
+    separate_buffers: bool = False
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 
     @property

@@ -33,7 +33,7 @@ class Executable:
         self._launched = False
         states = [state.spec.bytes for state in plan.states]
         staging = max([*states, *(w.bytes for w in plan.weights)], default=0)
-        largest = max([*plan.slots, staging])
+        largest = max([*plan.arenas, staging])
         device.check_budget(plan.bytes, largest, staging)
 
     def compile(self) -> None:
@@ -56,8 +56,8 @@ class Executable:
         for index, state in enumerate(self.plan.states):
             self._buffers[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
             self.reset_state(index)
-        for index, size in enumerate(self.plan.slots):
-            self._buffers[Buffer("slot", index)] = self.device.buffer(size)
+        for index, size in enumerate(self.plan.arenas):
+            self._buffers[Buffer("arena", index)] = self.device.buffer(size)
         for index in range(len(self.plan.faults)):
             self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
             self._clear(index)

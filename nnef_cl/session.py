@@ -183,7 +183,7 @@ class Session:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes on the device: weights, slots for everything computed (inputs and outputs among them), variables."""
-        return {"weights": self.plan.weight_bytes, "slots": self.plan.slot_bytes, "state": self.plan.state_bytes}
+        return {"weights": self.plan.weight_bytes, "slots": self.plan.arena_bytes, "state": self.plan.state_bytes}
 
     @property
     def last_device_seconds(self) -> float | None:

@@ -19,6 +19,10 @@ class ArgmaxPool(WindowKernel):
     values: Access | None
 
     @property
+    def workspaces(self) -> int:
+        return int(self.values is not None)
+
+    @property
     def title(self) -> str:
         return f"{'values and ' if self.values else ''}indices of {self.windows}"
 

@@ -152,7 +152,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     """A plan for JSON."""
     return {
         "target": plan.target.name,
-        "slots": list(plan.slots),
+        "arenas": list(plan.arenas),
         "states": [{"label": state.constant.label, "bytes": state.spec.bytes} for state in plan.states],
         "commits": [f"{copy.target.kind} {copy.target.index} = {copy.source}" for copy in plan.commits],
         "weights": [{"label": weight.constant.label, "bytes": weight.bytes} for weight in plan.weights],

@@ -12,6 +12,7 @@ from nnef_cl.device.opencl import opencl
 class DeviceInfo:
     """Plain facts about one device; sizes in bytes, 0 or '' where the driver does not tell.
 
+    alignment: of the start of a part of a buffer.
     type: 'cpu', 'gpu', 'accelerator', or 'custom' (anything else, and devices that claim to be several).
     vector_width: float32 lanes of the native vector. local_memory_real: local memory is not ordinary memory.
     source: 'pip' or 'system'. library: path of a pip runtime, else ''. index: 'platform:device'.

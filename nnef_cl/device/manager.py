@@ -119,7 +119,8 @@ class Device:
         return buffer
 
     def part(self, buffer: Buffer, offset: int, nbytes: int) -> Buffer:
-        """`nbytes` bytes of a buffer from byte `offset` on, a multiple of the target's alignment, as a buffer."""
+        """`nbytes` bytes of a buffer from byte `offset` on, a multiple of the target's alignment, as a buffer.
+        It lives as long as the whole. Commands on parts that overlap run one after the other, as all in this queue."""
         with self.translated("making a part of a buffer"):
             part: Buffer = buffer.get_sub_region(offset, nbytes)
         return part

@@ -56,6 +56,7 @@ class Settings(_Model):
     global_memory: PositiveInt | None = None
     max_argument_bytes: PositiveInt | None = None
     unified_memory: bool | None = None
+    separate_buffers: bool | None = None
     build_options: tuple[str, ...] | None = None
 
 

@@ -36,7 +36,7 @@ def make_target(
         global_memory=info.global_memory,
         unified_memory=info.unified_memory,
         max_argument_bytes=max(256, info.max_parameter_bytes),
-        alignment=max(1, info.alignment),
+        alignment=info.alignment or Target.alignment,
         local_memory=info.local_memory if info.local_memory_real else 0,
     )
     if tried is not None:

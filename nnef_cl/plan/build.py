@@ -18,7 +18,7 @@ from nnef_cl.ir.layout import Layout, Shape
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
-from nnef_cl.plan.memory import Lifetime, assign_slots
+from nnef_cl.plan.memory import Lifetime, Slot, assign_slots
 from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
 from nnef_cl.plan.views import JOINING, SPLITTING, View, find_views, offsets
 
@@ -27,11 +27,13 @@ MAX_ELEMENTS = 2**60
 TOO_MANY = f"has more than {MAX_ELEMENTS} elements"
 MAX_REPEATED = 1 << 26
 """Elements of a constant that repeats fewer values: a line of text must not cost gigabytes."""
+LEAST_ALIGNMENT = 64
+"""Bytes: a cache line, and the longest vector."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies until slots are assigned: in the slot of `root`; bytes and offset as of Buffer."""
+    """Where a tensor lies until memory is assigned: with `root`, at that offset; bytes: 0 for all of it."""
 
     root: str
     offset: int = 0
@@ -39,7 +41,7 @@ class Place:
 
 
 Argument = Place | Buffer
-"""A place in a slot, or a buffer that is settled."""
+"""A place in an arena, or a buffer that is settled."""
 Choose = Callable[[Problem, list[Candidate]], Candidate]
 
 
@@ -110,14 +112,16 @@ class _Builder:
             self._live_until(name, end)
         moves = self._moves(end)
         lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
-        where, slots = assign_slots(lifetimes)
+        capacity = 0 if self.target.separate_buffers else self.target.max_allocation or None
+        memory = assign_slots(lifetimes, max(self.target.alignment, LEAST_ALIGNMENT), capacity)
+        where = memory.where
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
         outputs = {n: self._place(self.graph.output_tensor(n), where) for n in self.graph.outputs}
         commits = tuple(Copy(self._buffer(a, where), self._buffer(b, where), size) for a, b, size in moves)
         return Plan(
-            self.graph.name, self.target, steps, slots, tuple(self.records), inputs, outputs, tuple(self.faults),
-            tuple(self.states.values()), commits,
+            self.graph.name, self.target, steps, memory.arenas, memory.needed, tuple(self.records), inputs, outputs,
+            tuple(self.faults), tuple(self.states.values()), commits,
         )  # fmt: skip
 
     def _declare_state(self, name: str, constant: Constant) -> None:
@@ -190,7 +194,7 @@ class _Builder:
             self.places[result] = source
 
     def _source(self, name: str) -> Argument:
-        """Where a tensor lies: its place in a slot, or the buffer of a constant or a variable."""
+        """Where a tensor lies: its place in an arena, or the buffer of a constant or a variable."""
         if name in self.fixed_alias:
             return self.fixed_alias[name]
         if name in self.graph.constants:
@@ -258,7 +262,7 @@ class _Builder:
             span[1] = max(span[1], at)
 
     def _argument(self, node: Node, operand: Operand) -> Argument:
-        """A tensor's place in a slot, or a buffer that is no slot."""
+        """A tensor's place in an arena, or a buffer that is none."""
         match operand:
             case Flag(index, trouble):
                 self.faults.append(Fault(f"'{node.inputs[index]}' {trouble}", node.name, node.op, node.position))
@@ -297,14 +301,17 @@ class _Builder:
             f"{self.graph.tensors[name]} {why}", where=self.position or None, op="constant", tensor=name
         )
 
-    def _buffer(self, place: Argument, where: dict[str, int]) -> Buffer:
-        return place if isinstance(place, Buffer) else Buffer("slot", where[place.root], place.offset, place.bytes)
+    def _buffer(self, place: Argument, where: Mapping[str, Slot]) -> Buffer:
+        if isinstance(place, Buffer):
+            return place
+        slot = where[place.root]
+        return Buffer("arena", slot.arena, slot.offset + place.offset, place.bytes or slot.bytes)
 
-    def _bound(self, step: Step, arguments: tuple[Argument, ...], where: dict[str, int]) -> Step:
+    def _bound(self, step: Step, arguments: tuple[Argument, ...], where: Mapping[str, Slot]) -> Step:
         buffers = tuple(self._buffer(argument, where) for argument in arguments)
         return Step(step.kernel, buffers, step.node, step.op, step.algorithm, step.position)
 
-    def _place(self, name: str, where: dict[str, int]) -> tuple[Buffer, TensorSpec]:
+    def _place(self, name: str, where: Mapping[str, Slot]) -> tuple[Buffer, TensorSpec]:
         return self._buffer(self._source(name), where), self.graph.tensors[name]
 
 

@@ -33,7 +33,7 @@ class State:
 
 @dataclass(frozen=True)
 class Buffer:
-    """kind 'slot': reused by tensors whose lifetimes do not overlap; 'weight', 'state', 'fault': index into Plan's.
+    """kind 'arena': shared by tensors; 'weight', 'state', 'fault': index into Plan's.
 
     bytes: 0 for the whole buffer, otherwise a part of it, from byte `offset` on.
     """
@@ -92,8 +92,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Plan:
-    """slots: bytes of each. inputs, outputs: tensor -> where it is and what (its layout included). faults: one int32
-    each, to be looked at after a run.
+    """arenas: bytes of each buffer in which computed tensors lie; places are used again. needed: bytes of the largest
+    set of tensors that live at the same time. inputs, outputs: tensor -> where it is and what (its layout included).
+    faults: one int32 each, to be looked at after a run.
 
     commits: copies, in order, that give states their new values. They run after the outputs have been read, because
     until then every reader of a variable sees its old value.
@@ -102,7 +103,8 @@ class Plan:
     name: str
     target: Target
     steps: tuple[Step, ...]
-    slots: tuple[int, ...]
+    arenas: tuple[int, ...]
+    needed: int
     weights: tuple[Weight, ...]
     inputs: Mapping[str, tuple[Buffer, TensorSpec]]
     outputs: Mapping[str, tuple[Buffer, TensorSpec]]
@@ -116,8 +118,8 @@ class Plan:
         return tuple(dict.fromkeys(step.kernel for step in self.steps))
 
     @property
-    def slot_bytes(self) -> int:
-        return sum(self.slots)
+    def arena_bytes(self) -> int:
+        return sum(self.arenas)
 
     @property
     def weight_bytes(self) -> int:
@@ -129,14 +131,14 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        return self.slot_bytes + self.weight_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
+        return self.arena_bytes + self.weight_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
 
     def bytes_of(self, buffer: Buffer) -> int:
         if buffer.bytes:
             return buffer.bytes
         match buffer.kind:
-            case "slot":
-                return self.slots[buffer.index]
+            case "arena":
+                return self.arenas[buffer.index]
             case "weight":
                 return self.weights[buffer.index].bytes
             case "state":
@@ -146,7 +148,7 @@ class Plan:
     def __str__(self) -> str:
         lines = [
             f"plan {self.name} for {self.target.name}: {len(self.steps)} launches of {len(self.kernels)} kernels, "
-            f"{self.slot_bytes:,} bytes in {len(self.slots)} slots, {self.weight_bytes:,} bytes of weights"
+            f"{self.arena_bytes:,} bytes in {len(self.arenas)} arenas, {self.weight_bytes:,} bytes of weights"
         ]
         for step in self.steps:
             buffers = " ".join(b.short for b in step.arguments)
