@@ -110,13 +110,8 @@ class Reduction:
         return load("x", self.place, self.dtype, self.width)
 
     def combine(self, total: str, value: str) -> str:
-        """C statement: takes `value` into `total`; a NaN makes a maximum or minimum NaN."""
-        if self.kind == "sum":
-            return f"{total} += {value};"
-        if self.kind in ("any", "all"):
-            return f"{total} = {total} {'||' if self.kind == 'any' else '&&'} {value};"
-        comparison, select = ">" if self.kind == "max" else "<", "SELECT" if self.width == 1 else "select"
-        return f"{total} = {select}({total}, {value}, {value} {comparison} {total} || {value} != {value});"
+        """C statement: takes `value` into `total`."""
+        return combine(self.kind, total, value, self.width)
 
     def better(self, value: str, best: str) -> str:
         """C condition of argmax and argmin: `value` beats `best`; the first NaN beats everything."""
@@ -144,3 +139,13 @@ class Reduction:
         steps, result = self.epilogue.expression.statements(operands, self.width)
         at = offset(self.axes, self.y_kept, wide=is_wide(self.kept, self.y_kept))
         return [*lines, *steps, store("y", at, result, self.result, self.width)]
+
+
+def combine(kind: str, total: str, value: str, width: int) -> str:
+    """C statement: takes `value` into `total`; a NaN makes a maximum or minimum NaN."""
+    if kind == "sum":
+        return f"{total} += {value};"
+    if kind in ("any", "all"):
+        return f"{total} = {total} {'||' if kind == 'any' else '&&'} {value};"
+    comparison, select = ">" if kind == "max" else "<", "SELECT" if width == 1 else "select"
+    return f"{total} = {select}({total}, {value}, {value} {comparison} {total} || {value} != {value});"

@@ -108,9 +108,11 @@ def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 def callable_of(attribute: Any) -> Any:
-    """A program among an internal operation's attributes as a function of its operands."""
+    """A program among an internal operation's attributes, or several, as functions of their operands."""
     if isinstance(attribute, Program):
         return lambda *operands: evaluate(attribute, operands)
+    if isinstance(attribute, tuple):
+        return tuple(map(callable_of, attribute))
     return attribute
 
 

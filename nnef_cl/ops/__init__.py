@@ -16,6 +16,7 @@ from nnef_cl.ops import (
     reduce,
     region,
     resize,
+    rowwise,
     state,
 )
 from nnef_cl.ops.base import Table, table
@@ -26,7 +27,7 @@ STANDARD = table(
 )  # fmt: skip
 """The standard's operations that nnef-cl runs."""
 
-INTERNAL = table(internal.OPS, attention.OPS)
+INTERNAL = table(internal.OPS, attention.OPS, rowwise.OPS)
 """Operations that passes insert."""
 
 

@@ -34,6 +34,7 @@ from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
 from nnef_cl.ops.conv_launch import conv_launch, extra_operands
 from nnef_cl.ops.phases import phase_launches
+from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
 from nnef_cl.ops.tiled_launch import conv_tiles, conv_tiles_launch, matmul_tiles
 from nnef_cl.ops.windows import Window, down_window, up_window
@@ -495,7 +496,9 @@ def softmax(problem: Problem, target: Target) -> list[Candidate]:
     )  # fmt: skip
     grouped = softmax_group(*rows, target)
     kernels = [grouped, softmax_kernel(*rows, target)] if grouped else [softmax_kernel(*rows, target)]
-    return [Candidate(kernel.stem, (Launch(kernel, (Input(0), Output())),)) for kernel in kernels]
+    along = softmax_rows(x, axes, target)
+    others = [Candidate(kernel.stem, (Launch(kernel, (Input(0), Output())),)) for kernel in kernels]
+    return others if along is None else [along, *others]
 
 
 # Matrix product --------------------------------------------------------------------------------------------

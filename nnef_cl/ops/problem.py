@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nnef_cl.codegen.ctypes import literal
 from nnef_cl.codegen.expression import IDENTITY, CStep, Epilogue, Expression, power
@@ -22,10 +23,19 @@ def make_problem(
     operands = tuple(tensors[name] for name in node.inputs[len(own) :])
     return Problem(
         ops[node.op], tuple(tensors[name] for name in own), tuple(tensors[name] for name in node.outputs),
-        {name: expression(value, ops) if isinstance(value, Program) else value for name, value in node.attrs.items()},
+        {name: _spelled(value, ops) for name, value in node.attrs.items()},
         tuple(constants.get(name) for name in own),
         Epilogue(expression(node.epilogue, ops), operands) if node.epilogue else IDENTITY,
     )  # fmt: skip
+
+
+def _spelled(attribute: Any, ops: Table) -> Any:
+    """A program, or several, in C; anything else as it is."""
+    if isinstance(attribute, Program):
+        return expression(attribute, ops)
+    if isinstance(attribute, tuple):
+        return tuple(_spelled(each, ops) for each in attribute)
+    return attribute
 
 
 def expression(program: Program, ops: Table) -> Expression:

@@ -12,6 +12,7 @@ from nnef_cl.passes.attend import attend
 from nnef_cl.passes.fold import fold
 from nnef_cl.passes.fuse import fuse
 from nnef_cl.passes.layout import layout
+from nnef_cl.passes.rowwise import rowwise
 from nnef_cl.passes.scale import scale
 from nnef_cl.passes.simplify import simplify
 
@@ -24,6 +25,7 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("fuse", fuse),
     ("attend", attend),
     ("layout", layout),
+    ("rowwise", rowwise),
 )
 """Name and function of every pass, in order."""
 
