@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 CHECK := $(VENV)/check
-PYTEST := -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
+PYTEST := -m pytest -q -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 PIP := -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test test-all check check-kernels clean

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -34,13 +35,18 @@ def selectors() -> list[str]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What shares compiled programs stays in one process: a file, or its part for a device, a family, a shape. Tests
-    that compile many kernels are quick ones on one device only."""
+    """Tests that compile many kernels are quick ones on one device only."""
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    parts = [str(parameters[name]) for name in ("family", "selector", "other", "shape") if name in parameters]
-    item.add_marker(pytest.mark.xdist_group(" ".join([item.path.name, *parts])))
     if item.get_closest_marker("many_kernels") and parameters.get("selector") != first_device():
         item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share compiled programs go to one process (see `scheduling.py`), unless they are spread one by one."""
+    from tests.scheduling import Groups
+
+    return Groups(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @functools.cache

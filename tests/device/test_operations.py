@@ -43,7 +43,7 @@ def check(case: Case, number: int, got: dict[str, np.ndarray]) -> None:
 
 
 NUMBERED = [
-    pytest.param(family, number, id=one.id) for family in FAMILIES for number, one in enumerate(cases_of(family))
+    pytest.param(family, number, id=f"{family}-{one.id}") for family in FAMILIES for number, one in enumerate(cases_of(family))
 ]
 
 
