@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from nnef_cl.codegen.target import Target
     from nnef_cl.ir.graph import Graph
     from nnef_cl.ops.base import Table as Operations
     from nnef_cl.session import Session
@@ -249,6 +250,15 @@ def open_session(model: Path, **options: Any) -> Session:
     LOGGER.disabled = True  # `warn` shows them
     with progress_bar() as progress:
         return load(model, progress=progress, **options)
+
+
+def target_of(selector: str | None) -> Target:
+    """What generated code may know about the device chosen; it is not opened."""
+    from nnef_cl.device import choose_device
+    from nnef_cl.device.config import active_rules
+    from nnef_cl.device.manager import target_of
+
+    return target_of(choose_device(selector), active_rules())
 
 
 def warn(graph: Graph) -> None:

@@ -13,7 +13,6 @@ from nnef_cl.commands import common
 from nnef_cl.errors import UsageError
 
 if TYPE_CHECKING:
-    from nnef_cl.codegen.target import Target
     from nnef_cl.ir.graph import Graph
     from nnef_cl.plan.records import Plan
 
@@ -52,11 +51,12 @@ def dump(
     given = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, given)
     from nnef_cl import passes
+    from nnef_cl.codegen.target import Target
     from nnef_cl.importer import import_model
     from nnef_cl.ops import INTERNAL
     from nnef_cl.plan.build import PRECISIONS, build_plan
 
-    table, target = given | INTERNAL, _target(device)
+    table, target = given | INTERNAL, Target.generic() if device is None else common.target_of(device)
     imported = import_model(model, shapes=shapes, dialect=dialect, table=given)
     common.warn(imported)
     plan: Plan | None = None
@@ -81,18 +81,6 @@ def check_pass(name: str | None) -> None:
     known = [IMPORT, *(one for one, _ in PIPELINE)]
     if name is not None and name not in known:
         raise UsageError(f"--after {name}: there is no such pass; there are {', '.join(known)}")
-
-
-def _target(selector: str | None) -> Target:
-    from nnef_cl.codegen.target import Target
-
-    if selector is None:
-        return Target.generic()
-    from nnef_cl.device import choose_device
-    from nnef_cl.device.config import active_rules
-    from nnef_cl.device.manager import target_of
-
-    return target_of(choose_device(selector), active_rules())
 
 
 def write_kernels(folder: Path, plan: Plan) -> None:

@@ -1,11 +1,11 @@
-"""`nnef-cl info`: what a model holds and needs; uses no device."""
+"""`nnef-cl info`: what a model holds and needs; with --memory, on a device, which is not opened."""
 # ruff: noqa: PLC0415 - heavy imports stay out of `--help`
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,17 +14,27 @@ from nnef_cl.commands import common
 if TYPE_CHECKING:
     from nnef_cl.ir.graph import Graph
     from nnef_cl.ops.base import Table
+    from nnef_cl.plan.records import Plan
 
 SCHEMA = 1
+SHOWN = 5
+"""Names of tensors that one place of memory had."""
 
 
 def info(
     model: common.Model,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Plan for a device: what takes memory there, and how much at least.")
+    ] = False,
     as_json: common.JsonFlag = False,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
+    precision: common.PrecisionOption = common.Precision.default,
     ops: common.OpsOption = None,
+    device: common.DeviceOption = None,
+    devices_file: common.DevicesFileOption = None,
+    threads: common.ThreadsOption = None,
 ) -> None:
     """Show operations, parameters, arithmetic, memory, inputs and outputs."""
     table = common.operations(ops)
@@ -33,6 +43,8 @@ def info(
 
     graph = import_model(model, shapes=shapes, dialect=dialect, table=table)
     report = describe(graph, table)
+    if memory:
+        report["memory"] = plan_memory(_planned(graph, table, device, precision.value))
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -63,6 +75,35 @@ def describe(graph: Graph, ops: Table) -> dict[str, Any]:
         },
         "warnings": list(graph.warnings),
     }
+
+
+def _planned(graph: Graph, ops: Table, device: str | None, precision: str) -> Plan:
+    from nnef_cl import passes
+    from nnef_cl.ops import INTERNAL
+    from nnef_cl.plan.build import PRECISIONS, build_plan
+
+    table, target = ops | INTERNAL, common.target_of(device)
+    return build_plan(passes.run(graph, table, target), table, target, PRECISIONS[precision])
+
+
+def plan_memory(plan: Plan) -> dict[str, Any]:
+    """Where a plan's bytes go. needed: of the largest set of tensors that live at one time; ratio: what is taken for
+    tensors, over that. places: parts of the arenas, and what is written there."""
+    places: dict[tuple[int, int, int], list[str]] = {}
+    written = [(buffer, name) for name, (buffer, _) in plan.inputs.items()]
+    written += [(step.arguments[-1], step.node) for step in plan.steps]
+    for buffer, name in written:
+        if buffer.kind == "arena":
+            places.setdefault((buffer.index, buffer.offset, plan.bytes_of(buffer)), []).append(name)
+    return {
+        "target": plan.target.name, "arenas": list(plan.arenas), "needed": plan.needed,
+        "ratio": plan.arena_bytes / plan.needed if plan.needed else 1.0, "weights": plan.weight_bytes,
+        "state": plan.state_bytes, "total": plan.bytes,
+        "places": [
+            {"arena": arena, "offset": offset, "bytes": size, "tensors": list(dict.fromkeys(names))}
+            for (arena, offset, size), names in sorted(places.items())
+        ],
+    }  # fmt: skip
 
 
 def _state(graph: Graph) -> dict[str, Any]:
@@ -106,9 +147,33 @@ def _print(report: dict[str, Any]) -> None:
     table.add_row("total", str(sum(report["operations"].values())))
     out.print()
     out.print(table)
+    if "memory" in report:
+        _print_memory(report["memory"])
     if report["quantised"]:
         quantised = common.table("quantised tensor", "to")
         for name, quant in report["quantised"].items():
             quantised.add_row(name, quant["text"])
         out.print()
         out.print(quantised)
+
+
+def _print_memory(memory: dict[str, Any]) -> None:
+    out = common.console()
+    taken = sum(memory["arenas"])
+    rows = [
+        ("memory on", memory["target"]),
+        ("tensors", f"{common.size(taken)}, {memory['ratio']:.3f} times what lives at one time at most "
+                    f"({common.size(memory['needed'])}); {len(memory['arenas'])} buffer(s)"),
+        ("weights", f"{common.size(memory['weights'])} as the kernels read them"),
+        ("state", common.size(memory["state"])),
+        ("together", common.size(memory["total"])),
+    ]  # fmt: skip
+    out.print()
+    out.print(common.facts(rows), soft_wrap=True)
+    table = common.table("buffer", "from byte", "bytes", "tensors", numbers=("buffer", "from byte", "bytes"))
+    for place in memory["places"]:
+        shown, hidden = place["tensors"][:SHOWN], len(place["tensors"]) - SHOWN
+        more = f" and {hidden} more" if hidden > 0 else ""
+        table.add_row(*(f"{place[key]:,}" for key in ("arena", "offset", "bytes")), ", ".join(shown) + more)
+    out.print()
+    out.print(table)

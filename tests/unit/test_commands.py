@@ -71,7 +71,7 @@ READ = ("dialect", "ops")
 SHAPED = (*READ, "shape", "batch")
 PLANNED = (*SHAPED, "precision", "device", "devices_file", "threads")
 LOADING = {
-    "validate": READ, "format": READ, "info": SHAPED, "run": PLANNED, "bench": PLANNED, "profile": PLANNED,
+    "validate": READ, "format": READ, "info": PLANNED, "run": PLANNED, "bench": PLANNED, "profile": PLANNED,
     "dump": PLANNED, "cache": PLANNED,
 }  # fmt: skip
 
@@ -484,7 +484,22 @@ def test_info_of_the_digits() -> None:
     products = 2 * 2 * (64 * 32 * 9 + 64 * 64 * 32 * 9 + 10 * 1024)
     assert products <= report["flops"] < 1.1 * products
     text = invoke("info", MODEL).stdout
+    assert "memory on" not in text and "memory" not in report
     assert "29,066" in text and "image float32 1x1x8x8" in text
+
+
+@needs_device
+def test_info_of_memory() -> None:
+    result = invoke("info", MODEL, "--memory", "--json")
+    memory = json.loads(result.stdout)["memory"]
+    taken = sum(memory["arenas"])
+    assert memory["needed"] <= taken == pytest.approx(memory["ratio"] * memory["needed"])
+    assert memory["total"] == taken + memory["weights"] + memory["state"] and memory["weights"] >= 4 * 29066
+    places = memory["places"]
+    assert max(place["offset"] + place["bytes"] for place in places) <= max(memory["arenas"])
+    assert "image" in [name for place in places for name in place["tensors"]]
+    text = invoke("info", MODEL, "--memory").stdout
+    assert "times what lives at one time" in text and "from byte" in text
 
 
 @pytest.mark.parametrize(
