@@ -4,7 +4,7 @@ __kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
 void ${p.name}(__global const long *restrict indices, __global int *restrict flag)
 {
 ${grid.loop(p.grid)}\
-        if (indices[item] < 0 || indices[item] >= ${p.limit})
+        if (indices[item] < 0 || indices[item] >= ${p.limit}L)
             flag[0] = 1;
     }
 }

@@ -6,7 +6,7 @@ void ${p.name}(__global const ${p.type} *restrict x, __global const long *restri
 {
 ${grid.loop(p.grid)}\
 ${grid.split(("outer", "k", "inner"), (p.outer, p.count, p.inner))}\
-        const int index = (int)clamp(indices[k], 0L, ${p.extent - 1}L);
-        y[item] = x[(outer * ${p.extent} + index) * ${p.inner} + inner];
+        const ${p.index} index = (${p.index})clamp(indices[k], 0L, ${p.extent - 1}L);
+        y[item] = x[${p.place}];
     }
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nnef_cl.codegen.access import is_wide, offset
-from nnef_cl.codegen.ctypes import INT_MAX, literal, stored_type
+from nnef_cl.codegen.ctypes import INT_MAX, index_type, literal, stored_type
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.kernels.window import border_index
@@ -102,6 +102,22 @@ class Gather(Kernel):
     def type(self) -> str:
         return stored_type(self.dtype)
 
+    @property
+    def wide(self) -> bool:
+        return True
+
+    @property
+    def index(self) -> str:
+        """C type of a number of x's first axis."""
+        return index_type(self.extent)
+
+    @property
+    def place(self) -> str:
+        """C text: offset in x of what is picked."""
+        shape = (self.outer, self.extent, self.inner)
+        strides = row_major_strides(shape)
+        return offset(["outer", "index", "inner"], strides, wide=is_wide(shape, strides))
+
 
 @dataclass(frozen=True)
 class CheckIndices(Kernel):
@@ -115,6 +131,10 @@ class CheckIndices(Kernel):
     @property
     def title(self) -> str:
         return f"{self.count} of them below {self.limit}"
+
+    @property
+    def wide(self) -> bool:
+        return True
 
     @property
     def global_size(self) -> tuple[int, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnef_cl.codegen.access import Access, offset
-from nnef_cl.codegen.ctypes import literal
+from nnef_cl.codegen.access import Access, is_wide, offset
+from nnef_cl.codegen.ctypes import INT_MAX, literal
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.target import Target
@@ -25,6 +26,11 @@ class RegionKernel(Kernel):
     x: Access
     y: Access
     grid: Grid
+
+    @property
+    def wide(self) -> bool:
+        """A cell's elements are counted with 32 bits."""
+        return self.x.axes_fit and self.y.axes_fit and math.prod(self.extents) <= INT_MAX
 
     @property
     def global_size(self) -> tuple[int, ...]:
@@ -67,7 +73,9 @@ class RegionKernel(Kernel):
 
     def element(self, index: list[str]) -> str:
         """C text of the map's element at spatial indices."""
-        return f"{self.x.name}[{offset(['b', 'c', *index], row_major_strides(self.x.spec.shape))}]"
+        shape = self.x.spec.shape
+        strides = row_major_strides(shape)
+        return f"{self.x.name}[{offset(['b', 'c', *index], strides, wide=is_wide(shape, strides))}]"
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,28 @@ def test_softmax(target: Target) -> None:
 
 
 @targets
+@pytest.mark.parametrize("op", ["max_roi_pool", "avg_roi_align"])
+def test_regions(op: str, target: Target) -> None:
+    more = ", sampling_rate = [1, 1], resize_method = 'aligned'" if op == "avg_roi_align" else ""
+    body = f"r = external(shape = [1, 4]); b = external<integer>(shape = [1]); y = {op}(x, r, b, output_size = [2, 2]{more});"
+    source = f"version 1.0; graph g( x, r, b ) -> ( y ) {{ x = external(shape = [90000, 2, 200, 200]); {body} }}"
+    graph = import_document(parse_document(source), STANDARD, lambda label, position: None)
+    plan = build_plan(passes.run(graph, OPS, target), OPS, target)
+    text = next(render_kernel(step.kernel) for step in plan.steps if "region" in step.kernel.stem)
+    assert "x[(long)b * 80000" in text
+
+
+@targets
+def test_gather(target: Target) -> None:
+    body = "i = external<integer>(shape = [3]); y = gather(x, i, axis = 1);"
+    source = f"version 1.0; graph g( x, i ) -> ( y ) {{ x = external(shape = [40000, 2, 40000]); {body} }}"
+    graph = import_document(parse_document(source), STANDARD, lambda label, position: None)
+    plan = build_plan(passes.run(graph, OPS, target), OPS, target)
+    text = next(render_kernel(step.kernel) for step in plan.steps if step.kernel.stem == "gather")
+    assert "x[(long)outer * 80000 + (long)index * 40000 + (long)inner]" in text and "const int index" in text
+
+
+@targets
 @pytest.mark.parametrize("family", FAMILIES)
 def test_ordinary_sizes_keep_32_bits(family: str, target: Target) -> None:
     plan = build_plan(passes.run(family_graph(cases_of(family))[0], OPS, target), OPS, target)
