@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from zoo_classifiers import CLASSIFIERS
 from zoo_network import Built, Network, Value
+from zoo_odd import BATCH, CHANNELS, SIZES, conv_stack, depthwise_stack, matmul_stack
 from zoo_others import audio_cnn, bert6, mlp, super_resolution, unet, vit_s16, yolov3_tiny
 
-__all__ = ["NETWORKS", "Built", "Design", "build", "onnx_session", "openvino_model"]
+__all__ = ["BATCH", "NETWORKS", "ODD", "SIZES", "Built", "Design", "build", "onnx_session"]
 
 
 @dataclass(frozen=True)
 class Design:
     """layers: from the input to the results; classes: how many it tells apart (or colours it paints).
 
-    kind: 'image' (N, 3, size, size), 'audio' (N, 1, size), 'tokens' (N, size, 768) or 'vector' (N, size).
+    kind: 'image' (N, 3, size, size), 'audio' (N, 1, size), 'tokens' (N, size, 768), 'vector' (N, size) or
+    'rows' (N, size, features).
     size: the published one; small: one that reduced versions for tests work at.
     """
 
@@ -29,13 +32,20 @@ class Design:
     size: int = 224
     small: int = 64
     classes: int = 1000
+    features: int = 0
 
     def shape(self, batch: int, size: int, network: Network) -> tuple[int, ...]:
         """Of the input."""
         return {
             "image": (batch, 3, size, size), "audio": (batch, 1, size), "tokens": (batch, size, network.channels(768)),
-            "vector": (batch, size),
+            "vector": (batch, size), "rows": (batch, size, self.features),
         }[self.kind]  # fmt: skip
+
+
+def _with_channels(
+    layers: Callable[[Network, Value, int, int], list[Value]], channels: int, n: Network, x: Value, classes: int
+) -> list[Value]:
+    return layers(n, x, channels, classes)
 
 
 NETWORKS: dict[str, Design] = {name: Design(layers) for name, layers in CLASSIFIERS.items()} | {
@@ -50,6 +60,17 @@ NETWORKS: dict[str, Design] = {name: Design(layers) for name, layers in CLASSIFI
     "mlp": Design(mlp, "vector", size=784, classes=10),
 }  # fmt: skip
 
+ODD: dict[str, Design] = {
+    f"{name}{channels}": Design(
+        partial(_with_channels, layers, channels), kind, size=SIZES[0], small=33, classes=10, features=channels
+    )
+    for name, layers, kind in (
+        ("conv", conv_stack, "image"), ("depthwise", depthwise_stack, "image"), ("matmul", matmul_stack, "rows"),
+    )
+    for channels in CHANNELS
+}  # fmt: skip
+"""Of odd shapes; measured at every one of SIZES, in batches of BATCH."""
+
 
 def build(
     name: str, folder: str | Path, *, batch: int = 1, size: int | None = None, width: float = 1.0, seed: int = 0,
@@ -60,9 +81,10 @@ def build(
     size, classes: None for the published ones; width: scales the channels.
     ValueError for an unknown name or an input that is too small.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"no network '{name}': it is one of {', '.join(NETWORKS)}")
-    design, folder = NETWORKS[name], Path(folder)
+    designs = NETWORKS | ODD
+    if name not in designs:
+        raise ValueError(f"no network '{name}': it is one of {', '.join(designs)}")
+    design, folder = designs[name], Path(folder)
     (folder / "nnef").mkdir(parents=True, exist_ok=True)
     network = Network(name, folder, np.random.default_rng(seed), width)
     shape = design.shape(batch, size or design.size, network)
@@ -80,17 +102,9 @@ def onnx_session(path: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def openvino_model(path: Path, threads: int) -> Any:
-    """OpenVINO on the CPU with that many threads, in float32, for latency."""
-    import openvino  # noqa: PLC0415
-
-    hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    return openvino.Core().compile_model(str(path), "CPU", hints)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(NETWORKS)}")
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(NETWORKS | ODD)}")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder; one sub-folder per network")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, help="of the input; default: the published one")

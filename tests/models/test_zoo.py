@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import onnx
 import zoo
 
-NAMES = list(zoo.NETWORKS)
+NAMES = [*zoo.NETWORKS, *zoo.ODD]
+DESIGNS = zoo.NETWORKS | zoo.ODD
 ALIVE = 0.05, 25.0
 """Root mean square of a tensor."""
 SPREAD = 100 * 1e-4
@@ -27,7 +28,7 @@ SPREAD = 100 * 1e-4
 
 
 def small(name: str, folder: Path, **options: Any) -> zoo.Built:
-    return zoo.build(name, folder, **{"size": zoo.NETWORKS[name].small, "width": 0.25, "classes": 10} | options)
+    return zoo.build(name, folder, **{"size": DESIGNS[name].small, "width": 0.25, "classes": 10} | options)
 
 
 def all_tensors(built: zoo.Built) -> Any:
@@ -67,7 +68,7 @@ def test_reduced_network_is_alive(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", zoo.NETWORKS)
 def test_full_network_is_alive(name: str, tmp_path: Path) -> None:
     check_alive(zoo.build(name, tmp_path))
 
