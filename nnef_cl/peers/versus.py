@@ -72,8 +72,9 @@ def compare(
     """
     if PINNING in os.environ:
         raise UsageError(f"unset {PINNING}: it pins the peers to one core")
-    info = next(iter(sessions.values())).device
-    threads = threads or (info.compute_units if info.type == "cpu" else available_processors())
+    ours = next(iter(sessions.values()))
+    units = ours.plan.target.compute_units  # no more than threads were asked for
+    threads = threads or (units if ours.device.type == "cpu" else available_processors())
     engines = [_own(name, session, inputs) for name, session in sessions.items()]
     engines += [peer.open(model, inputs, threads, hint) for peer in peers]
     errors = _errors(engines, peers[0].name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,8 @@ def test_wrong_outputs_never_pass(got: list[object]) -> None:
 class Session:
     """What `versus.compare` asks of a session."""
 
-    class device:
-        type, compute_units = "cpu", 3
+    device = SimpleNamespace(type="cpu")
+    plan = SimpleNamespace(target=SimpleNamespace(compute_units=3))
 
     def __init__(self, value: float) -> None:
         self.value = value
