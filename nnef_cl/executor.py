@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from nnef_cl.codegen.kernel import pack_into
-from nnef_cl.codegen.render import render_program
 from nnef_cl.device.ahead import Job, Launch
-from nnef_cl.device.manager import Device, host_memory
+from nnef_cl.device.cache import Cache
+from nnef_cl.device.manager import Device
+from nnef_cl.device.memory import HostMemory
+from nnef_cl.device.sources import program_source
 from nnef_cl.errors import InputError, located
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.plan.records import FLAG_BYTES, Buffer, Plan, Step, Weight
@@ -31,14 +34,18 @@ class Executable:
         self._buffers: dict[Buffer, Any] = {}
         weakref.finalize(self, _release, device, self._buffers, os.getpid()).atexit = False
         self._launched = False
+        self._packing: _Packing | None = None
         states = [state.spec.bytes for state in plan.states]
         staging = max([*states, *(w.bytes for w in plan.weights)], default=0)
         largest = max([*plan.arenas, staging])
         device.check_budget(plan.bytes, largest, staging)
 
     def compile(self) -> None:
-        """Renders and builds the plan's kernels, as several programs at once where there are many."""
-        jobs, total = jobs_of(self.plan), len(self.plan.kernels)
+        """Renders and builds the plan's kernels, as several programs at once where there are many. Another thread packs
+        the weights meanwhile where they can become buffers as they are."""
+        if self.device.uses_host_memory:
+            self._packing = _Packing(self.plan.weights)
+        jobs, total = jobs_of(self.plan, self.device.programs.cache), len(self.plan.kernels)
         sizes = [len(job.launches) for job in jobs]
         self._progress("compile", 0, total)
         self.device.build_ahead(jobs, lambda done: self._progress("compile", sum(sizes[:done]), total))
@@ -49,10 +56,11 @@ class Executable:
 
     def upload(self) -> None:
         """Packs and copies the weights, makes the slots, binds every kernel's arguments."""
-        upload = self._in_place if self.device.uses_host_memory else self._copied
-        for index, buffer in enumerate(upload(self.plan.weights)):
+        weights = map(self.device.buffer_of, self._packing) if self._packing is not None else self._copied()
+        for index, buffer in enumerate(weights):
             self._buffers[Buffer("weight", index)] = buffer
             self._progress("upload", index + 1, len(self.plan.weights))
+        self._packing = None
         for index, state in enumerate(self.plan.states):
             self._buffers[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
             self.reset_state(index)
@@ -63,14 +71,8 @@ class Executable:
             self._clear(index)
         self._launches = [self._bind(step) for step in self.plan.steps]
 
-    def _in_place(self, weights: Sequence[Weight]) -> Iterator[Any]:
-        """A buffer for each, of the memory that it was packed to."""
-        for weight, memory in zip(weights, host_memory([weight.bytes for weight in weights]), strict=True):
-            pack_into(weight.pack, weight.constant.array, memory)
-            yield self.device.buffer_of(memory)
-
-    def _copied(self, weights: Sequence[Weight]) -> Iterator[Any]:
-        for weight in weights:
+    def _copied(self) -> Iterator[Any]:
+        for weight in self.plan.weights:
             buffer = self.device.buffer(weight.bytes)
             self.device.write(buffer, weight.pack(weight.constant.array))
             yield buffer
@@ -156,9 +158,38 @@ class Executable:
 
     def close(self) -> None:
         """Gives all memory back."""
+        if self._packing is not None:
+            self._packing.cancel()
+        self._packing = None
         self._launches = []
         self._functions = {}
         _release(self.device, self._buffers, os.getpid())
+
+
+class _Packing:
+    """Another thread that packs weights into memory of this process."""
+
+    def __init__(self, weights: Sequence[Weight]) -> None:
+        self._memory = HostMemory([weight.bytes for weight in weights])
+        pool = ThreadPoolExecutor(1)
+        pairs = zip(weights, self._memory.arrays, strict=True)
+        self._steps = [pool.submit(self._pack, weight, memory) for weight, memory in pairs]
+        pool.shutdown(wait=False)
+
+    @staticmethod
+    def _pack(weight: Weight, memory: np.ndarray) -> np.ndarray:
+        pack_into(weight.pack, weight.constant.array, memory)
+        return memory
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The packed weights in order, each as soon as it is ready."""
+        for step in self._steps:
+            yield step.result()
+        self._memory.settle()
+
+    def cancel(self) -> None:
+        for step in self._steps:
+            step.cancel()
 
 
 def _release(device: Device, buffers: dict[Buffer, Any], owner: int) -> None:
@@ -168,14 +199,17 @@ def _release(device: Device, buffers: dict[Buffer, Any], owner: int) -> None:
             device.release(buffers.popitem()[1])
 
 
-def jobs_of(plan: Plan) -> list[Job]:
+def jobs_of(plan: Plan, cache: Cache) -> list[Job]:
     """The plan's kernels, dealt out to programs of about PROGRAM_KERNELS so that neighbours, which are alike, take
     turns; with one launch of each."""
     kernels = plan.kernels
     steps = {step.kernel: step for step in reversed(plan.steps)}
     count = max(1, round(len(kernels) / PROGRAM_KERNELS)) if kernels else 0
     parts = [kernels[start::count] for start in range(count)]
-    return [Job(render_program(part), plan.name, [_launch(plan, steps[kernel]) for kernel in part]) for part in parts]
+    return [
+        Job(program_source(part, cache, plan.name), plan.name, [_launch(plan, steps[kernel]) for kernel in part])
+        for part in parts
+    ]
 
 
 def _launch(plan: Plan, step: Step) -> Launch:

@@ -21,8 +21,8 @@ from nnef_cl.ir.layout import Shape
 
 GROUPS_PER_UNIT = 4
 """Of the fused form: each group has transformed tiles of its own, which should stay in the cache."""
-PIECE = 32
-"""Channels whose filters are transformed at once: what is in between stays in the cache."""
+COLUMNS = 1024
+"""Filters that are transformed at once: what is in between stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -189,15 +189,16 @@ class PackWinograd(PackFloats):
         result = out.reshape(tiles, points, channels, lanes)
         transform = np.kron(np.array(self.rows.filter), np.array(self.columns.filter))  # in double precision
         every = filter.reshape(*filter.shape[:2], transform.shape[1]).transpose(2, 1, 0)
-        taps = np.zeros((len(every), PIECE, lanes))
-        values = np.empty((points, PIECE, lanes))
-        for tile, start in itertools.product(range(tiles), range(0, channels, PIECE)):
-            part = every[:, start : start + PIECE, tile * lanes : (tile + 1) * lanes]
+        piece = max(1, COLUMNS // lanes)
+        taps = np.zeros((len(every), piece, lanes))
+        values = np.empty((points, piece, lanes))
+        for tile, start in itertools.product(range(tiles), range(0, channels, piece)):
+            part = every[:, start : start + piece, tile * lanes : (tile + 1) * lanes]
             if part.shape != taps.shape:
                 taps.fill(0.0)
             taps[:, : part.shape[1], : part.shape[2]] = part
             np.matmul(transform, taps.reshape(len(taps), -1), out=values.reshape(points, -1))
-            result[tile, :, start : start + PIECE] = values[:, : channels - start]
+            result[tile, :, start : start + piece] = values[:, : channels - start]
 
 
 def conv_winograd(

@@ -99,7 +99,7 @@ def _explain(model: Path, selector: str | None, reading: dict[str, Any], precisi
     opened, ops = open_device(selector), reading["table"] | INTERNAL
     graph = import_model(model, **reading)
     plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target, PRECISIONS[precision])
-    jobs = jobs_of(plan)
+    jobs = jobs_of(plan, opened.programs.cache)
     typer.echo(f"{len(jobs)} programs of {plan.name} for {opened.name}")
     if opened.programs.kind == "driver":
         typer.echo("this device's driver keeps compiled programs itself")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import platformdirs
 import yaml
-from pydantic import ValidationError
 
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import UsageError
@@ -24,7 +24,10 @@ MOST_BYTES = 1 << 20
 MOST_VALUES = 100_000
 """Keys, values, lists and mappings, aliases written out."""
 LONGEST_VALUE = 1000
-EXPECTED = {"tuple_type": "expected a list", "model_type": "expected keys with values, such as 'order: [gpu, cpu]'"}
+EXPECTED = {
+    "tuple_type": "expected a list", "dataclass_type": "expected keys with values, such as 'order: [gpu, cpu]'",
+    "unexpected_keyword_argument": "unknown key",
+}  # fmt: skip
 """pydantic's type of an error -> how it is said here."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -32,7 +35,21 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 @lru_cache(maxsize=1)
 def packaged_rules() -> Rules:
     """The devices.yaml that comes with nnef-cl."""
-    return parse_rules(_packaged_text(), FILE)
+    rules: Rules = _made(Rules, yaml.load(_packaged_text(), Loader=_LOADER))
+    return rules
+
+
+def _made(kind: Any, value: Any) -> Any:
+    """A value of the packaged file as a rule's field, unchecked: tests check that file, and loading pydantic takes
+    longer than all the rest that is done with it."""
+    if dataclasses.is_dataclass(kind):
+        names = {one.metadata.get("alias", one.name): one.name for one in dataclasses.fields(kind)}
+        kinds = get_type_hints(kind)
+        return kind(**{names[key]: _made(kinds[names[key]], one) for key, one in value.items()})  # type: ignore[operator]
+    if isinstance(value, list):
+        items = next(one for one in (kind, *get_args(kind)) if get_origin(one) is tuple)
+        return tuple(_made(get_args(items)[0], one) for one in value)
+    return value
 
 
 def active_rules() -> Rules:
@@ -94,12 +111,14 @@ def parse_rules(text: str, file: str) -> Rules:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{file}: not valid YAML: {error}") from error
     _refuse_duplicates(root, file)
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only files of users need it
+
     try:
-        return Rules.model_validate({} if values is None else values)
+        return TypeAdapter(Rules).validate_python({} if values is None else values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        message = "unknown key" if first["type"] == "extra_forbidden" else EXPECTED.get(first["type"], first["msg"])
+        message = EXPECTED.get(first["type"], first["msg"])
         place = f"{file}:{_line_of(root, first['loc'])}"
         raise UsageError(": ".join(part for part in (place, where, message) if part)) from error
 
@@ -155,4 +174,6 @@ def _line_of(node: yaml.Node | None, location: Iterable[str | int]) -> int:
 
 def json_schema() -> dict[str, Any]:
     """Of devices.yaml, for editors."""
-    return Rules.model_json_schema()
+    from pydantic import TypeAdapter  # noqa: PLC0415 - see parse_rules
+
+    return TypeAdapter(Rules).json_schema()

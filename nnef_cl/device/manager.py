@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from pyopencl import Buffer, CommandQueue, Context, Kernel, Program
 
 LOG_LINES = 20
-ALIGNMENT = 4096
-"""Bytes; where a buffer in the host's memory begins: a page."""
 MEMORY_CODES = (-4, -6, -61)
 """MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE."""
 
@@ -131,8 +128,8 @@ class Device:
         return self.target.unified_memory and self.info.type == "cpu"
 
     def buffer_of(self, memory: np.ndarray) -> Buffer:
-        """A buffer that is the array, of `host_memory`, with what it holds; nobody may write to that any more. Give it
-        back with `release`."""
+        """A buffer that is the array, one of a HostMemory, with what it holds; nobody may write to that any more. Give
+        it back with `release`."""
         cl = opencl()
         with self.translated(f"using {_size(memory.nbytes)}"):
             flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
@@ -291,15 +288,6 @@ def target_of(choice: Choice, rules: Rules) -> Target:
     info = choice.device.info
     tried = trust().capabilities(info) if info.type != "cpu" else None  # CPUs are programmed by their facts alone
     return make_target(info, rules, tried, choice.name, environment.threads())
-
-
-def host_memory(sizes: Sequence[int]) -> list[np.ndarray]:
-    """Arrays of that many bytes, of undefined content, which lie in one piece of memory, each where a device likes its
-    buffers to begin. The memory is free when all of them are."""
-    starts = list(itertools.accumulate((-(-size // ALIGNMENT) * ALIGNMENT for size in sizes), initial=0))
-    memory = np.empty(starts[-1] + ALIGNMENT, np.uint8)  # numpy asks for large pages: fewer faults
-    first = -memory.ctypes.data % ALIGNMENT
-    return [memory[first + start :][:size] for start, size in zip(starts, sizes, strict=False)]
 
 
 def available_host_memory() -> int | None:

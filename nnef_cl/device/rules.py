@@ -1,49 +1,73 @@
-"""Rules: what devices.yaml says, as checked records, and which of it holds for a device."""
+"""Rules: what devices.yaml says, as records, and which of it holds for a device."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+from typing import Annotated, Any, ClassVar, Literal
 
 from nnef_cl.device.facts import Capabilities, DeviceInfo
 
+
+class Bound:
+    """What an annotated type must hold besides, in pydantic's words. pydantic asks for it where it checks a file; what
+    only uses the rules does not load it."""
+
+    def __init__(self, **keywords: Any) -> None:
+        self.keywords = keywords
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return handler(source) | self.keywords
+
+
 DeviceType = Literal["gpu", "accelerator", "cpu", "custom"]
 Capability = Literal["fp16", "inline_assembly", "dot_product", "subgroup_size", "local_memory"]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
-Text = Annotated[str, StringConstraints(min_length=1)]
+PositiveInt = Annotated[int, Bound(gt=0)]
+NonNegativeInt = Annotated[int, Bound(ge=0)]
+Name = Annotated[str, Bound(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+Text = Annotated[str, Bound(min_length=1)]
+VariableName = Annotated[str, Bound(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 RESERVED = ("auto", "gpu", "accelerator", "cpu", "custom")
 """Words that select by themselves."""
+ORDER: tuple[DeviceType, ...] = ("gpu", "accelerator", "cpu")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Record:
+    """Base of the parts of the file: keys that are not fields are errors."""
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that say something."""
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in values.items() if value is not None}
 
 
-class Match(_Model):
+@dataclass(frozen=True)
+class Match(_Record):
     """Shell patterns for facts of a device; the ones left out match anything, and one must be there."""
 
     platform: str | None = None
     platform_version: str | None = None
-    name: str | None = Field(None, alias="device")
+    name: str | None = field(default=None, metadata={"alias": "device"})
     vendor: str | None = None
-    driver_version: str | None = Field(None, alias="driver")
+    driver_version: str | None = field(default=None, metadata={"alias": "driver"})
     type: DeviceType | None = None
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> Match:
-        if not self.model_dump(exclude_none=True):
+    def __post_init__(self) -> None:
+        if not self.given:
             raise ValueError("at least one pattern is needed")
-        return self
 
     def fits(self, info: DeviceInfo) -> bool:
         """Whether every pattern matches its fact, whatever the case."""
-        patterns = self.model_dump(exclude_none=True)
-        return all(fnmatchcase(getattr(info, fact).lower(), _shell_pattern(text)) for fact, text in patterns.items())
+        return all(fnmatchcase(getattr(info, fact).lower(), _shell_pattern(text)) for fact, text in self.given.items())
 
 
-class Settings(_Model):
+@dataclass(frozen=True)
+class Settings(_Record):
     """Fields of Target that a rule may override."""
 
     vector_width: Literal[1, 2, 4, 8, 16] | None = None
@@ -60,13 +84,15 @@ class Settings(_Model):
     build_options: tuple[str, ...] | None = None
 
 
-class Reasoned(_Model):
+@dataclass(frozen=True)
+class Reasoned(_Record):
     """Devices, and why the file says something about them."""
 
     match: Match
     because: Text
 
 
+@dataclass(frozen=True)
 class Rule(Reasoned):
     """What differs for the devices that match.
 
@@ -80,21 +106,21 @@ class Rule(Reasoned):
     without: tuple[Capability, ...] = ()
     program_cache: Literal["binary", "folder", "driver"] | None = None
 
-    @model_validator(mode="after")
-    def _says_something(self) -> Rule:
-        if self.model_fields_set <= {"match", "because"}:
+    def __post_init__(self) -> None:
+        if not (self.set.given or self.broken or self.without or self.program_cache):
             raise ValueError("one of set, broken, without, program_cache is needed")
-        return self
 
 
-class NamedDevice(_Model):
+@dataclass(frozen=True)
+class NamedDevice(_Record):
     """A device with a name of the user's; set: corrections that hold where it is selected by that name."""
 
     match: Match
     set: Settings = Settings()
 
 
-class PipRuntime(_Model):
+@dataclass(frozen=True)
+class PipRuntime(_Record):
     """A distribution that installs an OpenCL runtime where no loader looks."""
 
     distribution: Text
@@ -102,7 +128,8 @@ class PipRuntime(_Model):
     because: Text
 
 
-class UnnamedRuntime(_Model):
+@dataclass(frozen=True)
+class UnnamedRuntime(_Record):
     """A system's library that often lacks the .icd file which names it to the loader."""
 
     library: Text
@@ -110,21 +137,24 @@ class UnnamedRuntime(_Model):
     because: Text
 
 
-class Variable(_Model):
+@dataclass(frozen=True)
+class Variable(_Record):
     """An environment variable that a runtime reads when it is loaded."""
 
-    variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    variable: VariableName
     because: Text
 
 
-class DeviceFiles(_Model):
+@dataclass(frozen=True)
+class DeviceFiles(_Record):
     """Files through which drivers reach hardware; a user who may not open them sees no device."""
 
     pattern: Text
     because: Text
 
 
-class Runtimes(_Model):
+@dataclass(frozen=True)
+class Runtimes(_Record):
     """Where OpenCL libraries are found beyond the loader's list, and how they are configured."""
 
     pip: tuple[PipRuntime, ...] = ()
@@ -134,42 +164,40 @@ class Runtimes(_Model):
     device_files: tuple[DeviceFiles, ...] = ()
 
 
-class Rules(_Model):
+@dataclass(frozen=True)
+class Rules(_Record):
     """The whole of devices.yaml.
 
-    order: types tried by the automatic choice, first to last; threads: of CPU devices, as many as they like by default;
-    devices: names of the user's.
+    order: types tried by the automatic choice, first to last (gpu, accelerator, cpu by default); threads: of CPU
+    devices, as many as they like by default; devices: names of the user's.
     """
 
-    order: tuple[DeviceType, ...] = ("gpu", "accelerator", "cpu")
+    order: tuple[DeviceType, ...] | None = None
     threads: PositiveInt | None = None
-    devices: dict[Name, NamedDevice] = {}
+    devices: dict[Name, NamedDevice] = field(default_factory=dict)
     prefer: tuple[Reasoned, ...] = ()
     never_automatic: tuple[Reasoned, ...] = ()
     rules: tuple[Rule, ...] = ()
     runtimes: Runtimes = Runtimes()
 
-    @model_validator(mode="after")
-    def _names_are_free(self) -> Rules:
+    def __post_init__(self) -> None:
         taken = [name for name in self.devices if name.lower() in RESERVED]
         if taken:
             raise ValueError(f"devices: '{taken[0]}' selects by itself and cannot be a name")
-        return self
 
     def extended(self, user: Rules) -> Rules:
         """With a user's file: its choices and names win, its preferences come first, its corrections last."""
-        given = {name: getattr(user, name) for name in ("order", "threads") if name in user.model_fields_set}
         mine, theirs = self.runtimes, user.runtimes
-        merged = {name: (*getattr(mine, name), *getattr(theirs, name)) for name in Runtimes.model_fields}
-        return self.model_copy(
-            update=given | {
-                "devices": self.devices | user.devices,
-                "prefer": (*user.prefer, *self.prefer),
-                "never_automatic": (*user.never_automatic, *self.never_automatic),
-                "rules": (*self.rules, *user.rules),
-                "runtimes": mine.model_copy(update=merged),
-            }
-        )  # fmt: skip
+        names = [one.name for one in dataclasses.fields(Runtimes)]
+        return Rules(
+            order=self.order if user.order is None else user.order,
+            threads=self.threads if user.threads is None else user.threads,
+            devices=self.devices | user.devices,
+            prefer=(*user.prefer, *self.prefer),
+            never_automatic=(*user.never_automatic, *self.never_automatic),
+            rules=(*self.rules, *user.rules),
+            runtimes=Runtimes(*((*getattr(mine, name), *getattr(theirs, name)) for name in names)),
+        )
 
     def preference(self, info: DeviceInfo) -> int:
         """Position of the first `prefer` entry that fits; behind all of them where none does."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from nnef_cl.device.config import packaged_rules
 from nnef_cl.device.discovery import Discovery, FoundDevice
 from nnef_cl.device.facts import DeviceInfo
-from nnef_cl.device.rules import Rules
+from nnef_cl.device.rules import ORDER, Rules
 from nnef_cl.errors import DeviceError
 
 ENVIRONMENT = "NNEF_CL_DEVICE"
@@ -158,7 +158,7 @@ def listing(discovery: Discovery, devices: list[FoundDevice], rules: Rules) -> s
 def _automatic(discovery: Discovery, rules: Rules, judge: Judge) -> Choice:
     absent: list[str] = []
     skipped: list[str] = []
-    for kind in rules.order:
+    for kind in ORDER if rules.order is None else rules.order:
         devices, problems = _judged(ranked(discovery, kind, rules), judge)
         skipped += problems
         if devices:

@@ -55,7 +55,7 @@ def _settings(info: DeviceInfo, rules: Rules, name: str) -> dict[str, Any]:
         corrections.append(rules.devices[name].set)
     settings: dict[str, Any] = {}
     for one in corrections:
-        settings |= one.model_dump(exclude_none=True)
+        settings |= one.given
     return settings
 
 

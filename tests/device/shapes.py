@@ -24,6 +24,6 @@ def open_shaped(selector: str, shape: str) -> Device:
 
 def _rules(target: Target) -> Rules:
     fields = ("vector_width", "vector_registers", "compute_units", "work_group", "max_work_group", "local_memory")
-    settings = Settings.model_validate({name: getattr(target, name) for name in fields})
+    settings = Settings(**{name: getattr(target, name) for name in fields})
     everywhere = Rule(match=Match(platform="*"), set=settings, because="tests")
     return active_rules().extended(Rules(rules=(everywhere,)))

@@ -335,6 +335,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_the_packaged_file_is_valid_and_reasoned() -> None:
     rules = packaged_rules()
+    assert rules == parse_rules((Path(__file__).parents[2] / "devices.yaml").read_text(), "devices.yaml")
     assert rules.order == ("gpu", "accelerator", "cpu")
     assert rules.not_automatic_because(SIMULATOR)
 

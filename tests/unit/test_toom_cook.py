@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from nnef_cl.codegen.kernel import pack_into
-from nnef_cl.codegen.kernels.conv_winograd import PIECE, PackWinograd
+from nnef_cl.codegen.kernels.conv_winograd import COLUMNS, PackWinograd
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.target import Target
 
@@ -30,7 +30,7 @@ def test_transforms_compute_sliding_products(outputs: int, taps: int) -> None:
     np.testing.assert_allclose(np.array(transform.answer) @ products, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("k", "c", "lanes"), [(5, 3, 4), (8, 2 * PIECE + 5, 8), (33, PIECE, 16)])
+@pytest.mark.parametrize(("k", "c", "lanes"), [(5, 3, 4), (8, 2 * COLUMNS // 8 + 5, 8), (33, COLUMNS // 16, 16)])
 def test_packed_filters_are_transformed_along_both_axes(k: int, c: int, lanes: int) -> None:
     filter = np.random.default_rng(1).standard_normal((k, c, 1, 3, 3)).astype(np.float32)
     transform = Transform(2, 3)
