@@ -39,7 +39,7 @@ ${fill()}\
 % else:
                 const float *s = patch + (kd * ${g.size[1]} + kh) * ${p.patch_width * (p.channels if p.blocked else 1)} + kw * ${p.column_step};
 % endif
-                for (int c = 0; c < ${p.channels}; ++c) {
+                for (int c = 0; c < ${p.count}; ++c) {
 % for b in range(p.blocks):
                     const float${V if V > 1 else ""} w${b} = ${f"vload{V}({b}, w)" if V > 1 else f"w[{b}]"};
 % endfor
@@ -51,6 +51,9 @@ ${fill()}\
 % endfor
 % endfor
                 }
+% if p.rest:
+                w += (${p.channels} - ${p.count}) * ${p.blocks * V};
+% endif
             }
         }
 % for line in p.finish:

@@ -95,7 +95,7 @@ ${multiply()}\
 % endfor
 % endfor
             for (int step = 0; step < ${p.steps}; ++step, s += ${T * V})
-            for (int c = 0; c < ${V}; ++c) {
+            for (int c = 0; c < ${p.count}; ++c) {
 % for b in range(B):
                 const ${p.type} w${b} = vload${V}(${b}, w);
 % endfor
@@ -107,6 +107,9 @@ ${multiply()}\
 % endfor
 % endfor
             }
+% if p.rest:
+            w += ${(V - p.rest) * B * V};
+% endif
 % for t in range(T):
 % for b in range(B):
             vstore${V}(a${t}_${b}, point * ${T * B} + ${t * B + b}, product);

@@ -87,6 +87,16 @@ class ConvDirect(Kernel):
         return -(-self.in_channels // self.channels)
 
     @property
+    def rest(self) -> int:
+        """Channels of the last step where these are fewer; the others are padding."""
+        return self.in_channels % self.channels
+
+    @property
+    def count(self) -> str:
+        """C text: channels of the current step."""
+        return f"(step == {self.steps - 1} ? {self.rest} : {self.channels})" if self.rest else str(self.channels)
+
+    @property
     def channel_groups(self) -> int:
         """Tiles along the output channels, all groups together."""
         return self.groups * -(-(self.y.spec.shape[1] // self.groups) // (self.width * self.blocks))

@@ -101,6 +101,16 @@ class ConvWinograd(Kernel):
         return self.in_blocks // self.groups
 
     @property
+    def rest(self) -> int:
+        """Channels of the last block where these are fewer; the others are padding."""
+        return self.x.spec.shape[1] % self.width
+
+    @property
+    def count(self) -> str:
+        """C text: channels of the block that is multiplied."""
+        return f"(step == {self.steps - 1} ? {self.rest} : {self.width})" if self.rest else str(self.width)
+
+    @property
     def channel_tiles(self) -> int:
         return -(-self.y.spec.shape[1] // (self.width * self.blocks))
 
