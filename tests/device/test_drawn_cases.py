@@ -20,7 +20,7 @@ from tests.conftest import OCLGRIND
 
 pytestmark = pytest.mark.many_kernels
 
-BATCH, BATCHES = 24, 1
+BATCHES = (8, pytest.param(24, marks=pytest.mark.slow))
 """Cases of one program: compiling costs, drawing does not."""
 POOL_BORDERS = ("constant", "ignore", "replicate", "reflect", "reflect-even")
 METHODS = ("symmetric", "asymmetric", "aligned")
@@ -177,16 +177,17 @@ def valid(drawn: Case) -> bool:
 
 
 @st.composite
-def batches(draw: st.DrawFn, kind: str) -> list[Case]:
+def batches(draw: st.DrawFn, kind: str, count: int) -> list[Case]:
     one = st.composite(DRAWN[kind])().filter(valid)
-    return draw(st.lists(one, min_size=BATCH, max_size=BATCH, unique_by=lambda drawn: drawn.id))
+    return draw(st.lists(one, min_size=count, max_size=count, unique_by=lambda drawn: drawn.id))
 
 
 @pytest.mark.skipif(OCLGRIND, reason="a thousand times slower: the written cases run there")
+@pytest.mark.parametrize("count", BATCHES)
 @pytest.mark.parametrize("kind", DRAWN)
-def test_drawn_cases(kind: str, selector: str) -> None:
-    @settings(max_examples=BATCHES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
-    @given(batches(kind))
+def test_drawn_cases(kind: str, count: int, selector: str) -> None:
+    @settings(max_examples=1, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+    @given(batches(kind, count))
     def check(cases: list[Case]) -> None:
         outcomes = run_cases(cases, open_device(selector), first, lambda stage, done, total: None)
         assert [f"{one.case.id}: {one.failure}" for one in outcomes if one.failure] == []

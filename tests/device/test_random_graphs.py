@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -170,9 +171,17 @@ def matmul(draw: st.DrawFn, w: Writer, x: str) -> None:
 STEPS = (unary, binary, conv, deconv, pool, reduce, softmax, transpose, reshape, concat, split, pad, upsample, matmul)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(graph=graphs())
-def test_random_graph(graph: Graph, selector: str) -> None:
+@pytest.mark.parametrize("count", (10, pytest.param(30, marks=pytest.mark.slow)))
+def test_random_graph(count: int, selector: str) -> None:
+    @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+    @given(graphs())
+    def check(graph: Graph) -> None:
+        computes_what_the_references_do(graph, selector)
+
+    check()
+
+
+def computes_what_the_references_do(graph: Graph, selector: str) -> None:
     x = {"t0": np.random.default_rng(0).standard_normal(graph.tensors["t0"].shape, np.float32)}
     expected = interpret(graph, x)
     with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:

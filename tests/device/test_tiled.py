@@ -39,15 +39,20 @@ SMALL: tuple[Case, ...] = (
 )
 """For the simulator."""
 WORK_GROUP = Target.gpu().max_work_group if not OCLGRIND else 16
+FITTING = [sides for sides in tiles.SIDES if sides[0] * sides[2] <= WORK_GROUP]
+THIRDS = [(sides, (1, 3)[number % 2], slice(number % 3, None, 3)) for number, sides in enumerate(FITTING)]
+"""For the quick tests: sides of a tile, slices, and cases, which take turns."""
 FORCED = [
-    (sides, slices) for sides in tiles.SIDES for slices in (1, 3) if sides[0] * sides[2] <= WORK_GROUP
-]  # fmt: skip
+    *THIRDS,
+    *(pytest.param((sides, slices, slice(None)), marks=pytest.mark.slow) for sides in FITTING for slices in (1, 3)),
+]
 
 
 @pytest.fixture(params=FORCED, ids=str)
-def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Leaves one shape of tile to choose from, and units enough that slices are worth it; the number of its slices."""
-    sides, slices = request.param
+def forced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, slice]]:
+    """Leaves one shape of tile to choose from, and units enough that slices are worth it; the number of its slices, and
+    which cases to run."""
+    sides, slices, which = request.param
     target = SHAPES[SHAPE]
     assert target is not None
     monkeypatch.setitem(SHAPES, SHAPE, replace(target, compute_units=1 << 12))
@@ -55,12 +60,13 @@ def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(tiles, "SLICES", (slices,))
     monkeypatch.setattr(tiles, "LEAST_STEPS", 0)
     tiles.choose_tile.cache_clear()
-    yield slices
+    yield slices, which
     tiles.choose_tile.cache_clear()
 
 
-def test_every_tile(slices: int, selector: str) -> None:
-    cases = SMALL if OCLGRIND else CASES
+def test_every_tile(forced: tuple[int, slice], selector: str) -> None:
+    slices, which = forced
+    cases = (SMALL if OCLGRIND else CASES)[which]
     graph, inputs = family_graph(cases)
     with Session(graph, open_shaped(selector, SHAPE), STANDARD | INTERNAL) as session:
         kernels = [step.kernel for step in session.plan.steps if isinstance(step.kernel, Tiled)]

@@ -66,8 +66,14 @@ def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     return graph, {"x": x, "other": residual}
 
 
-@pytest.mark.parametrize("number", range(5))
-@pytest.mark.parametrize("one", CASES, ids=lambda one: one.id)
+PAIRS = [
+    pytest.param(one, number, id=f"{one.id}-{number}", marks=() if (k + number) % 3 == 0 else pytest.mark.slow)
+    for k, one in enumerate(CASES) for number in range(5)
+]  # fmt: skip
+"""Cases with candidates; the quick tests have every candidate with every third case, in turn."""
+
+
+@pytest.mark.parametrize(("one", "number"), PAIRS)
 def test_every_candidate(one: Case, number: int, selector: str) -> None:
     graph, inputs = network(one)
     offered: list[str] = []
