@@ -52,12 +52,13 @@ def ranked(case: Case) -> bool:
     return case.arrays[0].ndim >= 3 and case.arrays[0].dtype == np.float32
 
 
+@pytest.mark.parametrize("step", (3, pytest.param(1, marks=pytest.mark.slow)))
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f != "conv" and any(map(ranked, cases_of(f)))])
-def test_family(family: str, selector: str) -> None:
+def test_family(family: str, step: int, selector: str) -> None:
     device = open_device(selector)
     if device.target.vector_width < 4:
         pytest.skip("no channel blocks on this device")
-    cases = [case for case in cases_of(family) if ranked(case)]
+    cases = [case for case in cases_of(family) if ranked(case)][::step]
     got = run(cases, device)
     for number, case in enumerate(cases):
         for k, expected in enumerate(case.reference()):

@@ -23,6 +23,7 @@ def invoke(selector: str, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["conformance", "--device", selector, *arguments])
 
 
+@pytest.mark.many_kernels
 def test_table(selector: str) -> None:
     done = invoke(selector, "--only", "tile", "--only", "add_n", "--every-kernel")
     lines = done.stdout.splitlines()
@@ -31,6 +32,7 @@ def test_table(selector: str) -> None:
     assert lines[-1].startswith("2 operations, ") and lines[-1].endswith(": all passed")
 
 
+@pytest.mark.many_kernels
 def test_json(selector: str) -> None:
     done = invoke(selector, "--only", "softmax", "--json")
     report = json.loads(done.stdout)

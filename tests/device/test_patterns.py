@@ -17,7 +17,9 @@ from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 from tests.device.shapes import open_shaped
 
-SHAPES = ("own",) if OCLGRIND else ("own", "gpu")
+pytestmark = pytest.mark.many_kernels
+
+SHAPES = ("own",) if OCLGRIND else ("own", pytest.param("gpu", marks=pytest.mark.slow))
 """The simulator takes what separate kernels hand on, as those of a GPU do, for uninitialised."""
 Shape = tuple[int, ...]
 

@@ -107,6 +107,7 @@ def test_the_second_process_compiles_nothing(run: Runner, tmp_path: Path) -> Non
     assert list((tmp_path / "cache").glob("run/*")) == [], "folders of processes that have ended"
 
 
+@pytest.mark.many_kernels
 def test_damaged_files_are_built_again(run: Runner, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cold, _ = run(cache)
@@ -120,8 +121,9 @@ def test_damaged_files_are_built_again(run: Runner, tmp_path: Path) -> None:
     assert run(cache)[0]["misses"] == 0
 
 
-def test_eight_processes_at_once_and_one_killed(run: Runner, tmp_path: Path) -> None:
-    running = [run.start(tmp_path / "cache") for _ in range(8)]
+@pytest.mark.parametrize("count", (4, pytest.param(8, marks=pytest.mark.slow)))
+def test_processes_at_once_and_one_killed(count: int, run: Runner, tmp_path: Path) -> None:
+    running = [run.start(tmp_path / "cache") for _ in range(count)]
     try:
         running[3].communicate(timeout=1.5)
     except subprocess.TimeoutExpired:

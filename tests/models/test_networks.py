@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import zoo
 
-QUICK = ("resnet50", "mobilenetv2", "vgg16", "unet", "bert6")
+QUICK = ("resnet50", "mobilenetv2", "unet", "bert6")
 """Reduced networks among the quick tests."""
 TOLERANCE = 1e-4
 """Of the largest magnitude."""

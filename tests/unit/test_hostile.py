@@ -115,7 +115,11 @@ def invoke(command: str, path: Path) -> Any:
     return CliRunner().invoke(app, [command, str(path)])
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+SLOW = ("exponential fragments",)
+"""What takes seconds; the quick tests have it in a process whose memory is measured."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in FOLDERS])
 def test_folder(name: str, tmp_path: Path) -> None:
     graph, data, parts = FOLDERS[name]
     path = folder(tmp_path / "model", graph, data)
