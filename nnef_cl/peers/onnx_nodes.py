@@ -15,6 +15,8 @@ from nnef_cl.peers.onnx_export import ELEMENTS, Site, without_leading_ones
 
 Converter = Callable[[Site], None]
 PADS = {"constant": "constant", "replicate": "edge", "reflect": "reflect"}
+WHOLE = (1 << 63) - 1
+"""The end of an axis, whatever its extent."""
 NARROWEST, WIDEST = 3, 5
 """Ranks of what ONNX pools and resizes, batch and channels included."""
 
@@ -119,12 +121,16 @@ def copies(site: Site) -> None:
 
 # Windows ---------------------------------------------------------------------------------------------------
 def padded(site: Site, name: str, before: Sequence[int], after: Sequence[int], border: str, value: float = 0.0) -> str:
-    """The tensor with these elements around it; negative ones are cut off."""
-    if not any((*before, *after)):
-        return name
-    if border not in PADS:
-        raise site.refused(f"has no counterpart in ONNX with border '{border}'")
-    return site.step("Pad", name, site.ints([*before, *after]), site.floats(value), mode=PADS[border])
+    """The tensor with these elements around it; negative ones are cut off, not by Pad, which breaks some engines."""
+    more = [max(count, 0) for count in (*before, *after)]
+    if any(more):
+        if border not in PADS:
+            raise site.refused(f"has no counterpart in ONNX with border '{border}'")
+        name = site.step("Pad", name, site.ints(more), site.floats(value), mode=PADS[border])
+    if min((*before, *after), default=0) < 0:
+        begins, ends = [max(-p, 0) for p in before], [min(q, 0) or WHOLE for q in after]
+        name = site.step("Slice", name, *map(site.ints, (begins, ends, range(len(begins)))))
+    return name
 
 
 def reach_after(window: Window) -> Shape:
