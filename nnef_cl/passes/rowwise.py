@@ -20,7 +20,9 @@ from nnef_cl.passes.simplify import simplify
 KINDS = {"sum_reduce": "sum", "mean_reduce": "mean", "max_reduce": "max", "min_reduce": "min"}
 MOST_NODES = 24
 MOST_OPERANDS = 12
-MOST_STEPS = 256
+MOST_STEPS = 64
+MOST_REPEATED = 4
+"""Steps of a map that are computed more than once."""
 FEWEST_ROWS = 4
 """Per compute unit: one work-item takes a whole row."""
 
@@ -114,7 +116,12 @@ class _Rowwise:
         if node.op in KINDS:
             same = self.graph.tensors[node.inputs[0]].shape == shape and tuple(sorted(node.attrs["axes"])) == axes
             return same and self._fits(node)
-        return node.op == "map" and y in (shape, narrow) and self._fits(node)
+        return node.op == "map" and (y == narrow or (y == shape and self._cheap(node))) and self._fits(node)
+
+    def _cheap(self, node: Node) -> bool:
+        """Whether a map along the rows may be computed again for each of its readers."""
+        assert node.epilogue is not None
+        return len(node.epilogue.steps) * (len(self.readers[node.name]) - 1) <= MOST_REPEATED
 
     def _only_for(self, node: Node, members: Iterable[Node]) -> bool:
         names = {member.name for member in members}

@@ -128,6 +128,8 @@ NORMALISATIONS = (
     Pattern("NaN among extremes", "rowwise", """m = max_reduce(x, axes = [1]); n = min_reduce(x, axes = [1]);
         y = (x - n) / (m - n);""", {"x": (9, 37)},
         special={"x": (((1, 5), np.nan), ((2, 36), np.nan), ((3, 7), np.inf), ((4, 36), -np.inf))}),
+    Pattern("two norms in a row", "rowwise", """c, v = moments(x, axes = [1]); z = (x - c) * rsqrt(v + 1e-5) * g + b;
+        d, w = moments(z, axes = [1]); y = (z - d) * rsqrt(w + 1e-5) * g + b;""", {"x": (9, 37), "g": (1, 37), "b": (1, 37)}),
     Pattern("moments that others read", "sum_reduce", "m = sum_reduce(x, axes = [1]); d = x - m; y = d * sum_reduce(m, axes = [0]);",
         {"x": (9, 37)}),
     Pattern("first axes", "mean_reduce", "y = x - mean_reduce(x, axes = [0]);", {"x": (19, 8)}),
