@@ -153,6 +153,12 @@ class Device:
             else:
                 opencl().enqueue_copy(self.queue, buffer, np.ascontiguousarray(array), is_blocking=True)
 
+    def send(self, buffer: Buffer, array: np.ndarray) -> Any:
+        """Starts to copy a C-contiguous host array to the start of the buffer, before all work enqueued later. Neither
+        the array nor what is returned may go before some of that work is done."""
+        with self.translated("copying to the device"):
+            return opencl().enqueue_copy(self.queue, buffer, array, is_blocking=False)
+
     def _write_in_place(self, buffer: Buffer, array: np.ndarray) -> None:
         """Without a contiguous copy of the array in between."""
         cl = opencl()
