@@ -17,6 +17,7 @@ from nnef_cl.device.manager import Device
 from nnef_cl.device.memory import HostMemory
 from nnef_cl.device.sources import program_source
 from nnef_cl.errors import InputError, located
+from nnef_cl.format.tensor_file import give_pages_back
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.plan.records import FLAG_BYTES, Buffer, Plan, Step, Weight
 
@@ -75,6 +76,7 @@ class Executable:
         for weight in self.plan.weights:
             buffer = self.device.buffer(weight.bytes)
             self.device.write(buffer, weight.pack(weight.constant.array))
+            give_pages_back(weight.constant.stored)
             yield buffer
 
     def _bind(self, step: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
@@ -181,6 +183,7 @@ class _Packing:
     @staticmethod
     def _pack(weight: Weight, memory: np.ndarray) -> np.ndarray:
         pack_into(weight.pack, weight.constant.array, memory)
+        give_pages_back(weight.constant.stored)
         return memory
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -235,6 +235,16 @@ def map_file(path: Path, name: str = "", least: int = 0) -> Buffer:
         raise FileFormatError(f"cannot be read: {reason(error)}", where=name) from None
 
 
+def give_pages_back(array: np.ndarray) -> None:
+    """Of an array that lies in a mapped file: its memory is free until somebody reads it again, from the file. Nothing
+    happens to other arrays."""
+    owner: Any = array
+    while isinstance(owner, (np.ndarray, memoryview)):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
 def reason(error: Exception) -> str:
     """The operating system's words, without number and path."""
     return getattr(error, "strerror", None) or str(error)

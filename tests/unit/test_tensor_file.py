@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 from nnef_cl.errors import Error, FileFormatError, InputError, UnsupportedError
-from nnef_cl.format.tensor_file import CHUNK, ItemType, read_header, read_tensor_file, write_tensor
+from nnef_cl.format.tensor_file import (
+    CHUNK,
+    ItemType,
+    give_pages_back,
+    map_file,
+    read_header,
+    read_tensor_file,
+    write_tensor,
+)
 
 
 def tensor(
@@ -258,3 +266,14 @@ def test_nothing_is_written_where_a_value_does_not_fit(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(Error, match="cannot be written"):
         write_tensor(tmp_path / "absent" / "w.dat", np.array([1]))
+
+
+def test_pages_that_were_given_back_are_read_again(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((64, 1024), np.float32)
+    with (tmp_path / "x.dat").open("wb") as file:
+        write_tensor(file, values)
+    mapped = read_tensor_file(map_file(tmp_path / "x.dat")).array
+    for array in (mapped, mapped[3:].T, values, values[1:], np.float32(1.0).reshape(1)):
+        before = array.copy()
+        give_pages_back(array)
+        np.testing.assert_array_equal(array, before)
