@@ -1,4 +1,4 @@
-"""Measures start-up: from the start of a process to its first result, with warm and cold caches, and resident memory."""
+"""Measures start-up: from the start of a process to its first result, cache warm and cold, and resident memory."""
 
 from __future__ import annotations
 

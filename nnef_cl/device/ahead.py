@@ -60,8 +60,10 @@ def build_ahead(setting: Mapping[str, str], jobs: Sequence[Job], finished: Finis
         return
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for start in range(count):
-            running.append(_start(dict(setting), jobs[start::count]))
+        for _ in range(count):
+            running.append(_start(setting))
+        for start, process in enumerate(running):  # all of them start before any is waited for
+            _hand_over(process, jobs[start::count])
         done = 0
         for process in running:
             assert process.stdout is not None
@@ -82,13 +84,15 @@ def build_ahead(setting: Mapping[str, str], jobs: Sequence[Job], finished: Finis
                         stream.close()
 
 
-def _start(setting: Mapping[str, str], jobs: Sequence[Job]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nnef_cl.device.compile_worker", json.dumps(setting)],
+def _start(setting: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nnef_cl.device.compile_worker", json.dumps(dict(setting))],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def _hand_over(process: subprocess.Popen[bytes], jobs: Sequence[Job]) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write("".join(json.dumps(asdict(job)) + "\n" for job in jobs).encode())
         process.stdin.close()
-    return process

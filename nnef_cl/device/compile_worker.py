@@ -15,12 +15,12 @@ from nnef_cl.device.programs import FOLDER, Programs
 
 def main(setting: dict[str, str]) -> None:
     """setting: see `ahead.build_ahead`. Prints an empty line for every job done."""
+    jobs = list(map(json.loads, sys.stdin))  # at once: the other process waits until all are read
     wanted = setting["index"], setting["platform"], setting["name"]
     found = next(one for one in discover().devices if (one.info.index, one.info.platform, one.info.name) == wanted)
     context = opencl().Context([found.handle])
     programs = Programs(context, found.handle, found.info, default_cache(), setting["kind"])
-    for line in sys.stdin:
-        job = json.loads(line)
+    for job in jobs:
         program = programs.build(job["source"], setting["options"], job["note"])
         if setting["kind"] == FOLDER:
             for launch in job["launches"]:
