@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -151,14 +152,53 @@ class Launch:
     operands: tuple[Operand, ...]
 
 
+Sizes = tuple[int, ...]
+"""What a kernel leaves open, (blocks, tile) of a register tile say."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way to compute a problem: an algorithm, and the sizes that its kernels leave open (none: ())."""
+
+    algorithm: str
+    sizes: Sizes = ()
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {'x'.join(map(str, self.sizes))}".rstrip()
+
+
+@dataclass(frozen=True)
+class Space:
+    """sizes: every choice, best guess first. make: the candidate with one of them; None where it does not fit."""
+
+    sizes: tuple[Sizes, ...]
+    make: Callable[[Sizes], Candidate | None]
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """algorithm: for people (`direct`, `depthwise`). scratch: temporary tensors between the launches.
+    """algorithm: for people and for Point, different for each candidate of a problem. scratch: temporary tensors
+    between the launches.
 
-    exact: it rounds no more than the sum of products by definition does.
+    exact: it rounds no more than the sum of products by definition does. space: the same algorithm with other sizes;
+    the candidate itself has the first ones.
     """
 
     algorithm: str
     launches: tuple[Launch, ...]
     scratch: tuple[TensorSpec, ...] = ()
     exact: bool = True
+    space: Space | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The candidate's own first."""
+        sizes = ((),) if self.space is None else self.space.sizes
+        return tuple(Point(self.algorithm, each) for each in sizes)
+
+    def at(self, point: Point) -> Candidate | None:
+        """The candidate that the point names; None where that is none of these."""
+        points = self.points
+        if point not in points:
+            return None
+        return self if self.space is None or point == points[0] else self.space.make(point.sizes)

@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 
 from nnef_cl import passes
+from nnef_cl.codegen.target import Target
+from nnef_cl.device import points
 from nnef_cl.device.environment import request_threads
+from nnef_cl.device.facts import DeviceInfo
 from nnef_cl.device.manager import Device, open_device
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
@@ -33,6 +36,7 @@ from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import PRECISIONS, Choose, build_plan, first
 from nnef_cl.plan.records import Plan
+from nnef_cl.plan.tuned import tuned
 from nnef_cl.state import State, as_stored
 
 LOGGER = logging.getLogger("nnef_cl.model")
@@ -43,7 +47,7 @@ def load(
     path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
-    precision: str = "default",
+    precision: str = "default", tuning: bool = True,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -53,7 +57,8 @@ def load(
     rules: instead of devices.yaml. progress: called with (stage, done, total). dialect: how the file is read,
     'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. ops: what operations mean,
     STANDARD | table(MINE) with operations of your own (docs/extending.md). precision: 'exact' excludes
-    algorithms that round more than the operations' definitions do; 'default' takes the fastest. Raises Error.
+    algorithms that round more than the operations' definitions do; 'default' takes the fastest. tuning: use what
+    `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). Raises Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
@@ -70,8 +75,15 @@ def load(
     opened = open_device(device, rules=rules, profiling=profile)
     return Session(
         graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source,
-        choose=PRECISIONS[precision],
+        choose=choice(opened.info, opened.target, precision, tuning),
     )  # fmt: skip
+
+
+def choice(info: DeviceInfo, target: Target, precision: str, tuning: bool) -> Choose:
+    """How kernels are chosen on a device; precision, tuning: as for `load`."""
+    if not tuning or not points.enabled():
+        return PRECISIONS[precision]
+    return tuned(points.Points.of(info).lookup, target, precision)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from nnef_cl.codegen.access import Access, is_wide, offset
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import GROUPS_PER_UNIT, Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
+from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
@@ -95,6 +95,10 @@ class ConvDepthwise(Kernel):
     def channel(self) -> str:
         """C text: block of channels of x that the results come from."""
         return f"(block / {self.multiplier})" if self.multiplier > 1 else "block"
+
+    def choices(self, target: Target) -> tuple[Sizes, ...]:
+        """(axis, tile) of every tile that the kernel can have, best guess first."""
+        return tuple(depthwise_tiles(self.x, self.y, self.geometry, self.per_group, target))
 
     @property
     def places(self) -> list[int]:
@@ -184,17 +188,16 @@ class PackLanes(PackFloats):
 
 def conv_depthwise(
     x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, groups: int,
-    target: Target,
+    target: Target, sizes: Sizes | None = None,
 ) -> ConvDepthwise | None:  # fmt: skip
-    """The kernel, or None where groups do not lie inside one vector."""
+    """The kernel, or None where groups do not lie inside one vector. sizes: (axis, tile) instead of the best guess."""
     c, k = x.spec.shape[1], y.spec.shape[1]
     per_group, multiplier = c // groups, k // c
     if x.block % per_group or (per_group > 1 and c % x.block) or x.block != y.block:
         return None
     if c != k and (per_group > 1 or x.block > 1 or target.vector_width > 1):
         return None
-    along = _along_height if target.vector_width == 1 and x.block == 1 else _along_width
-    axis, tile = along(y, geometry, per_group, target)
+    axis, tile = sizes or depthwise_tiles(x, y, geometry, per_group, target)[0]
     n, _, *spatial = y.spec.shape
     spatial[axis] = -(-spatial[axis] // tile)
     count = n * -(-k // x.block) * math.prod(spatial)
@@ -202,19 +205,27 @@ def conv_depthwise(
     return ConvDepthwise(x, y, extras, epilogue, geometry, per_group, multiplier, axis, tile, grid)
 
 
-def _along_width(y: Access, geometry: Geometry, per_group: int, target: Target) -> tuple[int, int]:
-    """(axis, outputs) of one work-item's tile: what the registers hold beside the weights of one row."""
+def depthwise_tiles(x: Access, y: Access, geometry: Geometry, per_group: int, target: Target) -> list[Sizes]:
+    """(axis, outputs) of every tile that a work-item can have, best guess first."""
+    if target.vector_width == 1 and x.block == 1:
+        return _along_height(y, geometry, target)
+    return _along_width(y, geometry, per_group, target)
+
+
+def _along_width(y: Access, geometry: Geometry, per_group: int, target: Target) -> list[Sizes]:
+    """The longest first of those that the registers hold beside the weights of one row."""
     room = max(2, target.vector_registers - geometry.size[2] * per_group - 2)
     width = y.spec.shape[4]
-    tiles = -(-width // min(width, room, MAX_TILE))
-    return 2, -(-width // tiles)
+    longest = min(width, room, MAX_TILE)
+    lengths = dict.fromkeys(-(-width // -(-width // tile)) for tile in range(longest, 0, -1))
+    return [(2, tile) for tile in lengths]
 
 
-def _along_height(y: Access, geometry: Geometry, per_group: int, target: Target) -> tuple[int, int]:
-    """As above where the device puts work-items into lanes: as tall as leaves every unit work, and rows shared."""
+def _along_height(y: Access, geometry: Geometry, target: Target) -> list[Sizes]:
+    """Where the device puts work-items into lanes: first the tallest that leaves every unit work, where rows are
+    shared."""
     busy = target.compute_units * GROUPS_PER_UNIT * target.work_group
     shared = geometry.size[1] > geometry.stride[1]
-    for tile in COLUMN_TILES if shared else ():
-        if tile <= y.spec.shape[3] and y.spec.volume // tile >= busy:
-            return 1, tile
-    return 2, 1
+    tall = [tile for tile in COLUMN_TILES if shared and tile <= y.spec.shape[3]]
+    good = [tile for tile in tall if y.spec.volume // tile >= busy]
+    return [*((1, tile) for tile in good), (2, 1), *((1, tile) for tile in tall if tile not in good)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
+from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
@@ -75,6 +75,17 @@ class ConvDirect(Kernel):
             [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias",
              *extras, self.y.result_argument]
         )  # fmt: skip
+
+    def choices(self, target: Target) -> tuple[Sizes, ...]:
+        """(blocks, tile) of every register tile that the kernel can have, best guess first."""
+        vectors = -(-(self.y.spec.shape[1] // self.groups) // self.width)
+        found = register_tiles(vectors, self.y.spec.shape[4], target.vector_registers)
+        return tuple(one for one in found if replace(self, blocks=one[0], tile=one[1]).fits)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the patch under a tile has room in private memory."""
+        return self.direct or self.patch_rows * self.patch_width * self.channels <= MAX_PATCH
 
     @property
     def in_channels(self) -> int:
@@ -206,41 +217,44 @@ class PackBias(PackFloats):
 
 def conv_direct(
     x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, groups: int,
-    target: Target,
+    target: Target, sizes: Sizes | None = None,
 ) -> ConvDirect | None:  # fmt: skip
-    """The kernel, or None where channels of a group do not fall on whole vectors."""
+    """The kernel, or None where channels of a group do not fall on whole vectors. sizes: (blocks, tile) of another
+    register tile than the best guess."""
     c, k = x.spec.shape[1] // groups, y.spec.shape[1] // groups
     width = y.block if y.block > 1 else min(max(4, target.vector_width), 1 << (k - 1).bit_length())
     if groups > 1 and (k % width or (x.block > 1 and c % x.block)):
         return None
     channels = x.block if x.block > 1 else max(d for d in range(1, 17) if c % d == 0)
-    blocks, tile = choose_tile(-(-k // width), y.spec.shape[4], target.vector_registers)
     direct = all(geometry.inside(a, x.spec.shape[2 + a], y.spec.shape[2 + a]) for a in range(3))
-    tile_count = -(-y.spec.shape[4] // tile)
-    n, _, depth, height, _ = y.spec.shape
-    count = n * groups * -(-k // (width * blocks)) * depth * height * tile_count
-    grid = Grid.of(count, target, width * 2, c * geometry.taps * tile)
-    kernel = ConvDirect(
-        x, y, extras, epilogue, geometry, groups, width, blocks, tile, channels, direct, grid
-    )  # fmt: skip
-    if not direct and kernel.patch_rows * kernel.patch_width * channels > MAX_PATCH:
+    grid = Grid.of(1, target, width * 2)
+    kernel = ConvDirect(x, y, extras, epilogue, geometry, groups, width, 1, 1, channels, direct, grid)
+    if sizes is None:
+        sizes = next(iter(kernel.choices(target)), None)
+    if sizes is None:
         return None
-    return kernel
+    kernel = replace(kernel, blocks=sizes[0], tile=sizes[1])
+    return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, width * 2, c * geometry.taps * kernel.tile))
 
 
-def choose_tile(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> tuple[int, int]:
-    """(vectors, pixels) of one register tile: least work over the whole row, loads and recomputed pixels counted.
+def register_tiles(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> list[Sizes]:
+    """(vectors, pixels) of register tiles: first those of least work over the whole row, loads and recomputed pixels
+    counted.
 
     largest: most accumulators.
     """
-    best: tuple[float, int, int] | None = None
+    found: list[tuple[float, Sizes]] = []
     for blocks in (b for b in (1, 2, 3, 4) if vectors % b == 0):
-        for tile in range(1, min(pixels, (registers - 1 - blocks) // blocks + 1) + 1):
-            if blocks * tile + blocks > registers or blocks * tile > max(1, largest):
-                continue
-            steps = -(-pixels // tile) * (vectors // blocks)
-            cost = steps * (max(blocks * tile, blocks + tile) / 2 + 1.5)
-            if best is None or cost < best[0]:
-                best = (cost, blocks, tile)
-    assert best is not None
-    return best[1], best[2]
+        for tile in range(1, min(pixels, max(2, registers) // blocks - 1) + 1):
+            rounds = -(-pixels // tile)
+            if blocks * tile > max(1, largest) or -(-pixels // rounds) < tile:
+                continue  # as many rounds with smaller tiles compute fewer pixels twice
+            cost = rounds * (vectors // blocks) * (max(blocks * tile, blocks + tile) / 2 + 1.5)
+            found.append((cost, (blocks, tile)))
+    return [sizes for _, sizes in sorted(found)]
+
+
+def choose_tile(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> tuple[int, int]:
+    """The first of `register_tiles`."""
+    blocks, tile = register_tiles(vectors, pixels, registers, largest)[0]
+    return blocks, tile

@@ -11,8 +11,8 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats
-from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, choose_tile
+from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes
+from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, register_tiles
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
@@ -213,17 +213,22 @@ class PackWinograd(PackFloats):
 
 def conv_winograd(
     part: str, x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry,
-    rows: Transform, columns: Transform, groups: int, target: Target,
+    rows: Transform, columns: Transform, groups: int, target: Target, sizes: Sizes,
 ) -> ConvWinograd:  # fmt: skip
-    """The kernel; the products of one register tile fit into private memory."""
-    n, k, _, height, width = y.spec.shape
-    count = n * -(-height // rows.outputs) * -(-width // columns.outputs)
-    most = MAX_PATCH // (rows.points * columns.points * y.block)
-    blocks, tile = choose_tile(-(-k // (groups * y.block)), count, target.vector_registers, most)
+    """sizes: (blocks, tile), one of `winograd_tiles`."""
+    blocks, tile = sizes
     kernel = ConvWinograd(
         part, x, y, extras, epilogue, geometry, rows, columns, groups, blocks, tile, Grid.of(1, target, y.block)
     )  # fmt: skip
     return replace(kernel, grid=_grid(kernel, target))
+
+
+def winograd_tiles(y: Access, rows: Transform, columns: Transform, groups: int, target: Target) -> list[Sizes]:
+    """(blocks, tile) of every register tile whose products fit into private memory, best guess first."""
+    n, k, _, height, width = y.spec.shape
+    count = n * -(-height // rows.outputs) * -(-width // columns.outputs)
+    most = MAX_PATCH // (rows.points * columns.points * y.block)
+    return register_tiles(-(-k // (groups * y.block)), count, target.vector_registers, most)
 
 
 def _grid(kernel: ConvWinograd, target: Target) -> Grid:

@@ -11,8 +11,8 @@ from nnef_cl.codegen.access import offset
 from nnef_cl.codegen.ctypes import load
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, zero_padded
-from nnef_cl.codegen.kernels.conv_direct import choose_tile
+from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
+from nnef_cl.codegen.kernels.conv_direct import register_tiles
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.layout import Shape
@@ -162,10 +162,9 @@ class PackPanels(PackFloats):
         return np.moveaxis(padded.reshape(*batch, depth, tiles, self.lanes), -2, -3)
 
 
-def matmul_tile(rows: int, columns: int, target: Target) -> tuple[int, int, int]:
-    """(width, blocks, tile) for a result of rows x columns."""
+def panel_tiles(rows: int, columns: int, target: Target) -> tuple[int, list[Sizes]]:
+    """Lanes of a vector, and (blocks, tile) of every register tile for a result of rows x columns, best guess first."""
     width = min(max(4, target.vector_width), 1 << (columns - 1).bit_length())
     vectors = -(-columns // width)
     padded = vectors if vectors < 4 else -(-vectors // 4) * 4
-    blocks, tile = choose_tile(padded, rows, target.vector_registers)
-    return width, blocks, tile
+    return width, register_tiles(padded, rows, target.vector_registers)

@@ -20,13 +20,14 @@ from nnef_cl.commands import (
     peak,
     profile,
     run,
+    tune,
     validate,
 )  # fmt: skip
 from nnef_cl.commands.common import guarded
 
 COMMANDS = (
     demo.demo, devices.devices, doctor.doctor, info.info, validate.validate, format.format, run.run, bench.bench,
-    profile.profile, peak.peak, dump.dump, conformance.conformance, cache.cache,
+    profile.profile, peak.peak, tune.tune, dump.dump, conformance.conformance, cache.cache,
 )  # fmt: skip
 """In the order of the help page."""
 

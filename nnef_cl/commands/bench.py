@@ -71,6 +71,7 @@ def bench(
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
     precision: common.PrecisionOption = common.Precision.default,
+    tuning: common.TuningOption = True,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -89,6 +90,7 @@ def bench(
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)
     loading: dict[str, Any] = {
         "device": device, "shapes": shapes, "dialect": dialect, "ops": table, "precision": precision.value,
+        "tuning": tuning,
     }  # fmt: skip
     comparison = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -136,14 +138,15 @@ def _measured(
     )  # fmt: skip
     if not result.finite:
         common.say("warning: outputs hold NaN or infinity; times may not be those of real data")
-    options = _options(iterations, seconds, warmup, seed, loading["precision"])
+    options = _options(iterations, seconds, warmup, seed, loading)
     report = described | {"options": options} | results(result)
     report["gflop_per_second"] = report["model"]["flops"] / result.median * 1e-9
     return report, result
 
 
-def _options(iterations: int, seconds: float, warmup: int, seed: int, precision: str) -> dict[str, Any]:
-    return {"iterations": iterations, "time": seconds, "warmup": warmup, "seed": seed, "precision": precision}
+def _options(iterations: int, seconds: float, warmup: int, seed: int, loading: dict[str, Any]) -> dict[str, Any]:
+    chosen = {"precision": loading["precision"], "tuning": loading["tuning"]}
+    return {"iterations": iterations, "time": seconds, "warmup": warmup, "seed": seed} | chosen
 
 
 def _facts(model: Path, session: Session) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def cache(
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
     precision: common.PrecisionOption = common.Precision.default,
+    tuning: common.TuningOption = True,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -56,7 +57,7 @@ def cache(
     elif model is not None:
         table = common.operations(ops)
         shapes = common.resolve_shapes(model, shape, batch, dialect, table)
-        _explain(model, device, {"shapes": shapes, "dialect": dialect, "table": table}, precision.value)
+        _explain(model, device, {"shapes": shapes, "dialect": dialect, "table": table}, precision.value, tuning)
     elif action is Action.list:
         _list(kept)
     else:
@@ -88,17 +89,19 @@ def _ago(used: float) -> str:
     return "just now"
 
 
-def _explain(model: Path, selector: str | None, reading: dict[str, Any], precision: str) -> None:
+def _explain(model: Path, selector: str | None, reading: dict[str, Any], precision: str, tuning: bool) -> None:
     from nnef_cl import passes
     from nnef_cl.device import open_device
     from nnef_cl.executor import jobs_of
     from nnef_cl.importer import import_model
     from nnef_cl.ops import INTERNAL
-    from nnef_cl.plan.build import PRECISIONS, build_plan
+    from nnef_cl.plan.build import build_plan
+    from nnef_cl.session import choice
 
     opened, ops = open_device(selector), reading["table"] | INTERNAL
+    choose = choice(opened.info, opened.target, precision, tuning)
     graph = import_model(model, **reading)
-    plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target, PRECISIONS[precision])
+    plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target, choose)
     jobs = jobs_of(plan, opened.programs.cache)
     typer.echo(f"{len(jobs)} programs of {plan.name} for {opened.name}")
     if opened.programs.kind == "driver":

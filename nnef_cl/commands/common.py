@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nnef_cl.codegen.target import Target
     from nnef_cl.ir.graph import Graph
     from nnef_cl.ops.base import Table as Operations
+    from nnef_cl.plan.build import Choose
     from nnef_cl.session import Session
 
 FAILED, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -114,6 +115,10 @@ class Precision(str, Enum):
 PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", help="exact: no algorithm that rounds more than the operations' definitions do."),
+]
+TuningOption = Annotated[
+    bool,
+    typer.Option("--tuning/--no-tuning", show_default=False, help="Use what `nnef-cl tune` found out (the default)."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -252,13 +257,16 @@ def open_session(model: Path, **options: Any) -> Session:
         return load(model, progress=progress, **options)
 
 
-def target_of(selector: str | None) -> Target:
-    """What generated code may know about the device chosen; it is not opened."""
+def planning(selector: str | None, precision: str, tuning: bool) -> tuple[Target, Choose]:
+    """What generated code may know about the device chosen, and how its kernels are chosen; it is not opened."""
     from nnef_cl.device import choose_device
     from nnef_cl.device.config import active_rules
     from nnef_cl.device.manager import target_of
+    from nnef_cl.session import choice
 
-    return target_of(choose_device(selector), active_rules())
+    chosen = choose_device(selector)
+    target = target_of(chosen, active_rules())
+    return target, choice(chosen.device.info, target, precision, tuning)
 
 
 def warn(graph: Graph) -> None:

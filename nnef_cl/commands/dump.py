@@ -35,6 +35,7 @@ def dump(
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
     precision: common.PrecisionOption = common.Precision.default,
+    tuning: common.TuningOption = True,
     ops: common.OpsOption = None,
     device: Annotated[
         str | None,
@@ -56,12 +57,14 @@ def dump(
     from nnef_cl.ops import INTERNAL
     from nnef_cl.plan.build import PRECISIONS, build_plan
 
-    table, target = given | INTERNAL, Target.generic() if device is None else common.target_of(device)
+    table, target, choose = given | INTERNAL, Target.generic(), PRECISIONS[precision.value]
+    if device is not None:
+        target, choose = common.planning(device, precision.value, tuning)
     imported = import_model(model, shapes=shapes, dialect=dialect, table=given)
     common.warn(imported)
     plan: Plan | None = None
     if show_plan or kernels is not None:
-        plan = build_plan(passes.run(imported, table, target), table, target, PRECISIONS[precision.value])
+        plan = build_plan(passes.run(imported, table, target), table, target, choose)
     shown = None
     if after is not None or plan is None:
         shown = imported if after in (None, IMPORT) else passes.run(imported, table, target, until=after)

@@ -31,6 +31,7 @@ def info(
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
     precision: common.PrecisionOption = common.Precision.default,
+    tuning: common.TuningOption = True,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -44,7 +45,7 @@ def info(
     graph = import_model(model, shapes=shapes, dialect=dialect, table=table)
     report = describe(graph, table)
     if memory:
-        report["memory"] = plan_memory(_planned(graph, table, device, precision.value))
+        report["memory"] = plan_memory(_planned(graph, table, device, precision.value, tuning))
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -77,13 +78,13 @@ def describe(graph: Graph, ops: Table) -> dict[str, Any]:
     }
 
 
-def _planned(graph: Graph, ops: Table, device: str | None, precision: str) -> Plan:
+def _planned(graph: Graph, ops: Table, device: str | None, precision: str, tuning: bool) -> Plan:
     from nnef_cl import passes
     from nnef_cl.ops import INTERNAL
-    from nnef_cl.plan.build import PRECISIONS, build_plan
+    from nnef_cl.plan.build import build_plan
 
-    table, target = ops | INTERNAL, common.target_of(device)
-    return build_plan(passes.run(graph, table, target), table, target, PRECISIONS[precision])
+    table, (target, choose) = ops | INTERNAL, common.planning(device, precision, tuning)
+    return build_plan(passes.run(graph, table, target), table, target, choose)
 
 
 def plan_memory(plan: Plan) -> dict[str, Any]:

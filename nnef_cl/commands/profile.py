@@ -39,6 +39,7 @@ def profile(
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
     precision: common.PrecisionOption = common.Precision.default,
+    tuning: common.TuningOption = True,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -56,7 +57,7 @@ def profile(
     table = common.operations(ops)
     loading: dict[str, Any] = {
         "device": device, "shapes": common.resolve_shapes(model, shape, batch, dialect, table), "dialect": dialect,
-        "ops": table, "precision": precision.value,
+        "ops": table, "precision": precision.value, "tuning": tuning,
     }  # fmt: skip
     ceilings = None if without_peak else peak_of(open_device(device))
     with common.open_session(model, profile=True, **loading) as session:

@@ -76,6 +76,7 @@ def run(
     batch: common.BatchOption = None,
     dialect: common.DialectOption = common.DIALECT,
     precision: common.PrecisionOption = common.Precision.default,
+    tuning: common.TuningOption = True,
     ops: common.OpsOption = None,
     device: common.DeviceOption = None,
     devices_file: common.DevicesFileOption = None,
@@ -104,7 +105,7 @@ def run(
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)
     loading: dict[str, Any] = {
         "device": device, "shapes": shapes, "keep": keep, "dialect": dialect, "ops": table,
-        "precision": precision.value,
+        "precision": precision.value, "tuning": tuning,
     }  # fmt: skip
     with common.open_session(model, **loading) as session:
         common.warn(session.source_graph)

@@ -96,6 +96,10 @@ class Cache:
         """Whether there is an entry, intact or not."""
         return self.folder is not None and self._path(kind, parts).is_file()
 
+    def holds(self, kind: str) -> bool:
+        """Whether there may be entries of that kind."""
+        return self.folder is not None and (self.folder / kind).is_dir()
+
     def put(self, kind: str, parts: Mapping[str, str], payload: bytes, note: str = "") -> None:
         """Keeps the payload. Where that fails, says so once per process and goes on."""
         if not self.writable or len(payload) > self.limit:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,15 @@ class Programs:
             built = self._from_source(source, options)
         program: Program = opencl().Program(built)
         return program
+
+    @contextlib.contextmanager
+    def not_kept(self) -> Iterator[None]:
+        """What is built inside the block is not looked for in the cache and not put there."""
+        kind, self.kind = self.kind, ""
+        try:
+            yield
+        finally:
+            self.kind = kind
 
     def lacks(self, source: str, options: str) -> bool:
         """Whether the cache could hold the program and does not."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from nnef_cl.codegen.access import Access
-from nnef_cl.codegen.kernel import Input, Launch, Operand, Output, Pack, Packed
-from nnef_cl.codegen.kernels.conv_depthwise import PackLanes, conv_depthwise
-from nnef_cl.codegen.kernels.conv_direct import PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Sizes, Space
+from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
+from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBias, PackFilter, conv_direct
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
@@ -17,18 +18,31 @@ Accesses = tuple[Access, Access, tuple[Access, ...]]
 """x, y and the epilogue's operands."""
 
 
+def conv_candidate(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target, sizes: Sizes | None = None
+) -> Candidate | None:
+    """None where no kernel fits. sizes: of another point of the candidate's space."""
+    launch = conv_launch(problem, accesses, geometry, groups, target, sizes=sizes)
+    if launch is None:
+        return None
+    assert isinstance(launch.kernel, (ConvDirect, ConvDepthwise))
+    make = partial(conv_candidate, problem, accesses, geometry, groups, target)
+    return Candidate(launch.kernel.stem, (launch,), space=Space(launch.kernel.choices(target), make))
+
+
 def conv_launch(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
-    arrange: Callable[[Packing], Pack] | None = None,
+    arrange: Callable[[Packing], Pack] | None = None, sizes: Sizes | None = None,
 ) -> Launch | None:  # fmt: skip
-    """None where no kernel fits. arrange: turns the kernel's packing into one for the filter as the model has it."""
+    """None where no kernel fits. arrange: turns the kernel's packing into one for the filter as the model has it.
+    sizes: what to choose instead of the kernel's best guess."""
     channels = problem.outputs[0].shape[1]
-    depthwise = conv_depthwise(*accesses, problem.epilogue, geometry, groups, target)
+    depthwise = conv_depthwise(*accesses, problem.epilogue, geometry, groups, target, sizes)
     if depthwise is not None:
         pack: Packing = PackLanes(depthwise.width, depthwise.per_group, depthwise.axis == 1)
         bias = PackBias(channels, 1, depthwise.width)
         return Launch(depthwise, _operands(problem, arrange(pack) if arrange else pack, bias))
-    direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target)
+    direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target, sizes)
     if direct is None:
         return None
     pack = PackFilter(groups, direct.width, direct.blocks, direct.channels)

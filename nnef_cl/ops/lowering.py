@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import CStep, Expression
 from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Output, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Output, Packed, Scratch, Sizes, Space
 from nnef_cl.codegen.kernels import lookup
 from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.exchange import exchange as exchange_kernel
-from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, matmul_tile
+from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, panel_tiles
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
 from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides, channel_guard
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
@@ -32,7 +33,7 @@ from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
-from nnef_cl.ops.conv_launch import conv_launch, extra_operands
+from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
@@ -327,9 +328,9 @@ def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target
     """Tiles first where the device is one for them, except where every channel is a group of its own."""
     accesses, found = _accesses(problem, _flat(problem, geometry)), list[Candidate]()
     if problem.constants[1] is not None and problem.constants[2] is not None:
-        launch = conv_launch(problem, accesses, geometry, groups, target)
-        if launch is not None:
-            found.append(Candidate(launch.kernel.stem, (launch,)))
+        direct = conv_candidate(problem, accesses, geometry, groups, target)
+        if direct is not None:
+            found.append(direct)
         found += winograd_candidates(problem, accesses, geometry, groups, target)
         found = cheapest_first(found, target)
     tiled = conv_tiles(problem, accesses, geometry, groups, target)
@@ -503,13 +504,22 @@ def softmax(problem: Problem, target: Target) -> list[Candidate]:
 
 # Matrix product --------------------------------------------------------------------------------------------
 def matmul(problem: Problem, target: Target) -> list[Candidate]:
+    """On work-group tiles where the device is one for them; on register tiles."""
+    rows, columns = problem.outputs[0].shape[-2:]
+    _, tiles = panel_tiles(rows, columns, target)
+    plain = _matmul(problem, target, tiles[0])
+    space = Space(tuple(tiles), partial(_matmul, problem, target))
+    return [*matmul_tiles(problem, target), replace(plain, space=space)]
+
+
+def _matmul(problem: Problem, target: Target, sizes: Sizes) -> Candidate:
     """B packed in panels: once at load where it is constant, by a copy kernel before each product otherwise."""
     a, b = problem.inputs
     y, attrs = problem.outputs[0], problem.attrs
     rows, columns = y.shape[-2:]
     depth = a.shape[-2] if attrs["transposeA"] else a.shape[-1]
     batch = y.shape[:-2]
-    width, blocks, tile = matmul_tile(rows, columns, target)
+    width, (blocks, tile) = panel_tiles(rows, columns, target)[0], sizes
     lanes = width * blocks
     tiles = -(-columns // lanes)
     packed_shape = (*b.shape[:-2], tiles, depth, lanes)
@@ -524,10 +534,9 @@ def matmul(problem: Problem, target: Target) -> list[Candidate]:
         blocks, tile, grid,
     )  # fmt: skip
     rest = (*extra_operands(problem), Output())
-    tiled = matmul_tiles(problem, target)
     if problem.constants[1] is not None:
         packed = Packed(1, PackPanels(lanes, attrs["transposeB"]))
-        return [*tiled, *single("matmul", Launch(kernel, (Input(0), packed, *rest)))]
+        return Candidate("matmul", (Launch(kernel, (Input(0), packed, *rest)),))
     strides = row_major_strides(b.shape)
     k_step, n_step = (strides[-1], strides[-2]) if attrs["transposeB"] else strides[-2:]
     guard = None
@@ -538,6 +547,6 @@ def matmul(problem: Problem, target: Target) -> list[Candidate]:
         (row_major_strides(packed_shape), 0), target, guard,
     )  # fmt: skip
     launches = (Launch(pack, (Input(1), Scratch(0))), Launch(kernel, (Input(0), Scratch(0), *rest)))
-    return [*tiled, Candidate("matmul", launches, (TensorSpec(packed_shape),))]
+    return Candidate("matmul", launches, (TensorSpec(packed_shape),))
 
 

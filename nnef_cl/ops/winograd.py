@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from nnef_cl.codegen.kernel import Candidate, Input, Launch, Output, Packed, Scratch
+from nnef_cl.codegen.kernel import Candidate, Input, Launch, Output, Packed, Scratch, Sizes, Space
 from nnef_cl.codegen.kernels.conv_direct import PackBias
-from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd, PackWinograd, conv_winograd
+from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd, PackWinograd, conv_winograd, winograd_tiles
 from nnef_cl.codegen.kernels.toom_cook import Transform
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
@@ -25,20 +26,17 @@ def winograd_candidates(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
 ) -> list[Candidate]:
     """None where the windows, groups or layouts do not suit."""
-    x, y, extras = accesses
+    x, y, _ = accesses
     parts_of_blocks = any(spec.shape[1] // groups % y.block for spec in (x.spec, y.spec))
     if y.block < 2 or (groups > 1 and parts_of_blocks):
         return []
     found = []
     for rows, columns in _transforms(geometry, y.spec):
+        tiles = tuple(winograd_tiles(y, rows, columns, groups, target))
         for parts in (("fused",), ("input", "output")):
-            kernels = [
-                conv_winograd(part, x, y, extras, problem.epilogue, geometry, rows, columns, groups, target)
-                for part in parts
-            ]
-            if _scratch(kernels[0]).bytes <= min(MAX_SCRATCH, target.max_allocation):
-                found.append(_candidate(problem, kernels))
-    return found
+            make = partial(_candidate, problem, accesses, geometry, groups, target, (rows, columns), parts, tiles)
+            found.append(make(tiles[0]))
+    return [candidate for candidate in found if candidate is not None]
 
 
 def _transforms(geometry: Geometry, y: TensorSpec) -> Iterator[tuple[Transform, Transform]]:
@@ -61,7 +59,17 @@ def _scratch(kernel: ConvWinograd) -> TensorSpec:
     return TensorSpec((groups, kernel.group_size))
 
 
-def _candidate(problem: Problem, kernels: list[ConvWinograd]) -> Candidate:
+def _candidate(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
+    transforms: tuple[Transform, Transform], parts: tuple[str, ...], tiles: tuple[Sizes, ...], sizes: Sizes,
+) -> Candidate | None:  # fmt: skip
+    """None where the transformed tiles would need too much memory."""
+    kernels = [
+        conv_winograd(part, *accesses, problem.epilogue, geometry, *transforms, groups, target, sizes)
+        for part in parts
+    ]  # fmt: skip
+    if _scratch(kernels[0]).bytes > min(MAX_SCRATCH, target.max_allocation):
+        return None
     last = kernels[-1]
     lanes = last.width * last.blocks
     weights = (
@@ -69,9 +77,11 @@ def _candidate(problem: Problem, kernels: list[ConvWinograd]) -> Candidate:
         Packed(2, PackBias(problem.outputs[0].shape[1], 1, lanes)),
     )  # fmt: skip
     rest = (*weights, *extra_operands(problem))
-    name = f"winograd F{last.rows.outputs}x{last.columns.outputs}"
-    if last.part == "fused":
+    fused = last.part == "fused"
+    name = f"winograd F{last.rows.outputs}x{last.columns.outputs} {'fused' if fused else 'in two steps'}"
+    if fused:
         launches: tuple[Launch, ...] = (Launch(last, (Input(0), *rest, Scratch(0), Output())),)
     else:
         launches = Launch(kernels[0], (Input(0), Scratch(0))), Launch(last, (Scratch(0), *rest, Output()))
-    return Candidate(name, launches, (_scratch(kernels[0]),), exact=False)
+    make = partial(_candidate, problem, accesses, geometry, groups, target, transforms, parts, tiles)
+    return Candidate(name, launches, (_scratch(kernels[0]),), exact=False, space=Space(tiles, make))

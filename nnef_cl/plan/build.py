@@ -163,7 +163,7 @@ class _Builder:
             candidates = lower(problem, self.target)
         except RuleError as error:
             raise ModelError(str(error), where=node.position or None, op=node.op, tensor=node.name) from error
-        candidate = self.choose(problem, self._indexing(node, problem, candidates))
+        candidate = self._chosen(node, problem, candidates)
         if not candidate.launches:
             self._alias(node)
             return
@@ -201,20 +201,18 @@ class _Builder:
             return self._stored(name)
         return self._state(name) if name in self.graph.variables else self.places[name]
 
-    def _indexing(self, node: Node, problem: Problem, candidates: list[Candidate]) -> list[Candidate]:
-        """The candidates whose kernels can index all of their tensors; UnsupportedError where there are none."""
-        specs = (*problem.inputs, *problem.outputs, *problem.epilogue.operands)
-        able = [
-            c for c in candidates
-            if all(launch.kernel.wide for launch in c.launches) or not any(map(_is_wide, (*specs, *c.scratch)))
-        ]  # fmt: skip
+    def _chosen(self, node: Node, problem: Problem, candidates: list[Candidate]) -> Candidate:
+        """One whose kernels can index all of their tensors; UnsupportedError where there is none."""
+        able = [candidate for candidate in candidates if _indexes(candidate, problem)]
         if not able:
+            specs = _specs(problem)
             raise UnsupportedError(
                 f"{next(filter(_is_wide, specs), problem.outputs[0])} has more than {INT_MAX} elements, which "
                 f"kernel '{candidates[0].algorithm}' cannot index", where=node.position or None, op=node.op,
                 tensor=node.name,
             )  # fmt: skip
-        return able
+        chosen = self.choose(problem, able)
+        return chosen if _indexes(chosen, problem) else able[0]
 
     def _check_size(self, node: Node, spec: TensorSpec) -> None:
         if _too_large(spec):
@@ -313,6 +311,17 @@ class _Builder:
 
     def _place(self, name: str, where: Mapping[str, Slot]) -> tuple[Buffer, TensorSpec]:
         return self._buffer(self._source(name), where), self.graph.tensors[name]
+
+
+def _specs(problem: Problem) -> tuple[TensorSpec, ...]:
+    return (*problem.inputs, *problem.outputs, *problem.epilogue.operands)
+
+
+def _indexes(candidate: Candidate, problem: Problem) -> bool:
+    """Whether its kernels can index all of their tensors."""
+    if not any(map(_is_wide, (*_specs(problem), *candidate.scratch))):
+        return True
+    return all(launch.kernel.wide for launch in candidate.launches)
 
 
 def _is_wide(spec: TensorSpec) -> bool:

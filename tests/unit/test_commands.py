@@ -69,10 +69,10 @@ def test_help_imports_nothing_heavy() -> None:
 
 READ = ("dialect", "ops")
 SHAPED = (*READ, "shape", "batch")
-PLANNED = (*SHAPED, "precision", "device", "devices_file", "threads")
+PLANNED = (*SHAPED, "precision", "tuning", "device", "devices_file", "threads")
 LOADING = {
     "validate": READ, "format": READ, "info": PLANNED, "run": PLANNED, "bench": PLANNED, "profile": PLANNED,
-    "dump": PLANNED, "cache": PLANNED,
+    "dump": PLANNED, "cache": PLANNED, "tune": tuple(name for name in PLANNED if name not in ("precision", "tuning")),
 }  # fmt: skip
 
 
