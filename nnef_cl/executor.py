@@ -91,8 +91,7 @@ class Executable:
         return self._buffers[place]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """inputs: arrays as they are stored (those of models in plain layout), C-contiguous. Returns logical arrays in API
-        types.
+        """inputs: arrays as they are stored (a model's are plain), C-contiguous. Returns logical arrays in API types.
 
         Raises InputError where a kernel reports what is wrong with the data it got. The variables get their new values
         when everything else has succeeded: a run that fails changes none.
