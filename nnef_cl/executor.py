@@ -24,6 +24,8 @@ from nnef_cl.plan.records import FLAG_BYTES, Buffer, Plan, Step, Weight
 Progress = Callable[[str, int, int], None]
 PROGRAM_KERNELS = 8
 """Kernels of one program: a build costs about 0.1 s whatever its size, but several processes build at once."""
+PACKERS = 2
+"""Threads that pack weights: what they do is mostly numpy's, which lets other threads run."""
 
 
 class Executable:
@@ -37,8 +39,8 @@ class Executable:
         self._launched = False
         self._packing: _Packing | None = None
         states = [state.spec.bytes for state in plan.states]
-        staging = max([*states, *(w.bytes for w in plan.weights)], default=0)
-        largest = max([*plan.arenas, staging])
+        sizes = sorted([*states, *(weight.bytes for weight in plan.weights)])
+        largest, staging = max([*plan.arenas, *sizes[-1:]]), sum(sizes[-PACKERS:])
         device.check_budget(plan.bytes, largest, staging)
 
     def compile(self) -> None:
@@ -175,7 +177,7 @@ class _Packing:
 
     def __init__(self, weights: Sequence[Weight]) -> None:
         self._memory = HostMemory([weight.bytes for weight in weights])
-        pool = ThreadPoolExecutor(1)
+        pool = ThreadPoolExecutor(PACKERS)
         pairs = zip(weights, self._memory.arrays, strict=True)
         self._steps = [pool.submit(self._pack, weight, memory) for weight, memory in pairs]
         pool.shutdown(wait=False)
