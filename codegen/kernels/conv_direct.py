@@ -20,6 +20,8 @@ from nnef_cl.ir.layout import Shape
 
 MAX_PATCH = 16384
 """Floats of private memory for one input patch."""
+FREE = 4
+"""Vector registers that accumulators leave to operands where a tile is a good guess."""
 
 
 @dataclass(frozen=True)
@@ -239,19 +241,19 @@ def conv_direct(
 
 def register_tiles(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> list[Sizes]:
     """(vectors, pixels) of register tiles: first those of least work over the whole row, loads and recomputed pixels
-    counted.
+    counted; those that crowd the registers last.
 
     largest: most accumulators.
     """
-    found: list[tuple[float, Sizes]] = []
+    found: list[tuple[bool, float, Sizes]] = []
     for blocks in (b for b in (1, 2, 3, 4) if vectors % b == 0):
         for tile in range(1, min(pixels, max(2, registers) // blocks - 1) + 1):
             rounds = -(-pixels // tile)
             if blocks * tile > max(1, largest) or -(-pixels // rounds) < tile:
                 continue  # as many rounds with smaller tiles compute fewer pixels twice
             cost = rounds * (vectors // blocks) * (max(blocks * tile, blocks + tile) / 2 + 1.5)
-            found.append((cost, (blocks, tile)))
-    return [sizes for _, sizes in sorted(found)]
+            found.append((blocks * tile > registers - FREE, cost, (blocks, tile)))
+    return [sizes for _, _, sizes in sorted(found)]
 
 
 def choose_tile(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable
 from enum import Enum
@@ -16,6 +17,10 @@ from nnef_cl.errors import UsageError
 
 if TYPE_CHECKING:
     from nnef_cl.device.cache import Cache, Entry
+
+
+TUNED = "tuned"
+"""nnef_cl.device.points.KIND, which `--help` need not import."""
 
 
 class Action(str, Enum):
@@ -68,13 +73,28 @@ def cache(
 def _list(kept: Cache) -> None:
     entries = kept.entries()
     table = common.table("kind", "for", "driver", "size", "last used", numbers=("size",))
-    for entry in entries:
+    for entry in _grouped(entries):
         used = _ago(entry.used) if entry.intact else "damaged"
         driver = entry.parts.get("driver", "")
         table.add_row(entry.kind, common.printable(entry.note), driver, common.size(entry.bytes), used)
     if entries:
         common.console().print(table)
     typer.echo(f"{len(entries)} files, {_total(entries)} of at most {common.size(kept.limit)} in {kept.folder}")
+
+
+def _grouped(entries: list[Entry]) -> list[Entry]:
+    """Those of which there are many, a problem each, as one row per device and driver."""
+    groups: dict[tuple[str, ...], list[Entry]] = {}
+    for number, entry in enumerate(entries):
+        small = entry.kind == TUNED and entry.intact
+        key = (entry.note, entry.parts["driver"]) if small else (str(number),)
+        groups.setdefault(key, []).append(entry)
+    return [
+        one[-1] if len(one) == 1 else dataclasses.replace(
+            one[-1], note=f"{len(one)} problems on {one[-1].note}", bytes=sum(entry.bytes for entry in one)
+        )
+        for one in groups.values()
+    ]  # fmt: skip
 
 
 def _total(entries: Iterable[Entry]) -> str:

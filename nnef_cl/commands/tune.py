@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnef_cl.commands import common
-from nnef_cl.errors import DeviceError
+from nnef_cl.errors import DeviceError, Error
 
 if TYPE_CHECKING:
+    from nnef_cl.device import Device
+    from nnef_cl.device.points import Points
+    from nnef_cl.ir.graph import Graph
+    from nnef_cl.ops.base import Table as Operations
     from nnef_cl.tuning import Result
+    from nnef_cl.tuning.network import NetworkGain
 
 SCHEMA = 1
 
@@ -63,24 +68,39 @@ def tune(
         raise DeviceError("tuned points cannot be kept: the cache is off or cannot be written (see `nnef-cl cache`)")
     tasks = tasks_of(passes.run(imported, table, opened.target), table, opened.target)
     results: list[Result] = []
+    gain: NetworkGain | None = None
     try:
         with common.progress_bar() as progress:
             progress("tune", 0, len(tasks))
             builder = tuning.on_device(opened, table)
             for result in tuning.tune(tasks, store, builder, level.value, seconds):
                 results.append(result)
-                progress("tune", len(results), len(tasks))
+                progress(f"tune {result.task.node.op}", len(results), len(tasks))
+            progress("compare the network, tuned and untuned", len(tasks), len(tasks))
+            gain = _gain(imported, opened, table, store)
     finally:
         if as_json:
-            typer.echo(json.dumps(_report(results, len(tasks), opened.name), indent=2))
+            typer.echo(json.dumps(_report(results, gain, len(tasks), opened.name), indent=2))
         else:
-            _print(results, len(tasks), opened.name)
+            _print(results, gain, len(tasks), opened.name)
 
 
-def _report(results: list[Result], total: int, device: str) -> dict[str, Any]:
+def _gain(graph: Graph, device: Device, ops: Operations, store: Points) -> NetworkGain | None:
+    """None where nothing has changed, or where it cannot be measured, which is said."""
+    from nnef_cl.tuning.network import network_gain
+
+    try:
+        return network_gain(graph, device, ops, store)
+    except Error as error:
+        common.say(f"warning: the whole network cannot be compared: {error}")
+        return None
+
+
+def _report(results: list[Result], gain: NetworkGain | None, total: int, device: str) -> dict[str, Any]:
     """For JSON."""
     return {
         "schema": SCHEMA, "device": device, "problems": total,
+        "network": None if gain is None else dataclasses.asdict(gain),
         "tasks": [
             {
                 "problem": result.task.text, "nodes": list(result.task.nodes), "known": result.known,
@@ -93,7 +113,7 @@ def _report(results: list[Result], total: int, device: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(results: list[Result], total: int, device: str) -> None:
+def _print(results: list[Result], gain: NetworkGain | None, total: int, device: str) -> None:
     out = common.console()
     table = common.table(
         "problem", "nodes", "untuned", "us", "tuned", "us", "gain", "tried", numbers=("nodes", "us", "gain", "tried")
@@ -113,8 +133,14 @@ def _print(results: list[Result], total: int, device: str) -> None:
     saved = sum(result.saved for result in results)
     if before:
         out.print(
-            f"they take {before * 1e3:.3f} ms untuned, {(before - saved) * 1e3:.3f} ms tuned: "
+            f"one by one they take {before * 1e3:.3f} ms untuned, {(before - saved) * 1e3:.3f} ms tuned: "
             f"{100 * saved / before:.1f} % less", soft_wrap=True,
+        )  # fmt: skip
+    if gain is not None:
+        lead = gain.lead
+        out.print(
+            f"the network takes {gain.untuned * 1e3:.3f} ms untuned, {gain.tuned * 1e3:.3f} ms tuned, in turn: gain "
+            f"{lead.median:.3f} (blocks of runs {lead.low:.3f} to {lead.high:.3f})", soft_wrap=True,
         )  # fmt: skip
 
 

@@ -83,6 +83,12 @@ def test_the_text_of_a_problem_says_what_counts() -> None:
     assert text != problem_text(problem, replace(TARGET, compute_units=64))
 
 
+def test_tiles_that_crowd_the_registers_are_the_last_guesses() -> None:
+    assert register_tiles(4, 3136, 32)[0] == (2, 14) and register_tiles(4, 3136, 16)[0] == (2, 6)
+    crowded = [blocks * tile > 28 for blocks, tile in register_tiles(4, 3136, 32)]
+    assert crowded == sorted(crowded) and any(crowded)
+
+
 # The search ------------------------------------------------------------------------------------------------
 @dataclass
 class FakeTrial:
