@@ -52,7 +52,7 @@ def ranked(case: Case) -> bool:
     return case.arrays[0].ndim >= 3 and case.arrays[0].dtype == np.float32
 
 
-@pytest.mark.parametrize("step", (3, pytest.param(1, marks=pytest.mark.slow)))
+@pytest.mark.parametrize("step", (5, pytest.param(1, marks=pytest.mark.slow)))
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f != "conv" and any(map(ranked, cases_of(f)))])
 def test_family(family: str, step: int, selector: str) -> None:
     device = open_device(selector)
