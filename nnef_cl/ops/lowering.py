@@ -537,16 +537,29 @@ def _matmul(problem: Problem, target: Target, sizes: Sizes) -> Candidate:
     if problem.constants[1] is not None:
         packed = Packed(1, PackPanels(lanes, attrs["transposeB"]))
         return Candidate("matmul", (Launch(kernel, (Input(0), packed, *rest)),))
-    strides = row_major_strides(b.shape)
-    k_step, n_step = (strides[-1], strides[-2]) if attrs["transposeB"] else strides[-2:]
-    guard = None
-    if columns % lanes:
-        guard = Guard(len(batch), len(batch) + 2, lanes, columns, "zero")
-    pack = affine_copy(
-        "pack panels", F32, packed_shape, ((*strides[:-2], n_step * lanes, k_step, n_step), 0),
-        (row_major_strides(packed_shape), 0), target, guard,
-    )  # fmt: skip
-    launches = (Launch(pack, (Input(1), Scratch(0))), Launch(kernel, (Input(0), Scratch(0), *rest)))
+    packs = _panel_copies(b, attrs["transposeB"], packed_shape, columns, target)
+    packing = [Launch(pack, (Input(1), Scratch(0))) for pack in packs]
+    launches = (*packing, Launch(kernel, (Input(0), Scratch(0), *rest)))
     return Candidate("matmul", launches, (TensorSpec(packed_shape),))
+
+
+def _panel_copies(b: TensorSpec, transposed: bool, packed: Shape, columns: int, target: Target) -> list[Kernel]:
+    """Kernels that pack B at run time. Rows of B become panels as vectors where no element has to be tested, so the
+    last panel, with zeros behind its columns, has a kernel of its own."""
+    *batch, tiles, depth, lanes = packed
+    strides, results = row_major_strides(b.shape), row_major_strides(packed)
+    k_step, n_step = (strides[-1], strides[-2]) if transposed else strides[-2:]
+    source = (*strides[:-2], n_step * lanes, k_step, n_step)
+
+    def copy(first: int, last: int) -> Kernel:
+        inside = columns - first * lanes
+        guard = Guard(len(batch), len(batch) + 2, lanes, inside, "zero") if last * lanes > columns else None
+        places = (source, first * n_step * lanes), (results, first * depth * lanes)
+        return affine_copy("pack panels", F32, (*batch, last - first, depth, lanes), *places, target, guard)
+
+    whole = columns // lanes
+    if transposed or whole in (0, tiles):
+        return [copy(0, tiles)]
+    return [copy(0, whole), copy(whole, tiles)]
 
 
