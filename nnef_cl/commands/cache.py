@@ -49,7 +49,7 @@ def cache(
     devices_file: common.DevicesFileOption = None,
     threads: common.ThreadsOption = None,
 ) -> None:
-    """List, explain, prune or clear what is kept between runs: compiled programs, verdicts about devices."""
+    """List, explain, prune or clear what is kept between runs: programs and their sources, verdicts about devices."""
     from nnef_cl.device.cache import default_cache
 
     if (model is not None) != (action is Action.explain):
