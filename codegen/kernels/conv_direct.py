@@ -82,6 +82,8 @@ class ConvDirect(Kernel):
         """(blocks, tile) of every register tile that the kernel can have, best guess first."""
         vectors = -(-(self.y.spec.shape[1] // self.groups) // self.width)
         found = register_tiles(vectors, self.y.spec.shape[4], target.vector_registers)
+        if self.direct:  # there is no patch
+            return tuple(found)
         return tuple(one for one in found if replace(self, blocks=one[0], tile=one[1]).fits)
 
     @property

@@ -59,8 +59,9 @@ class _Check:
 
     def _constant(self, name: str, constant: Constant) -> None:
         spec = self.graph.tensors[name]
-        found = f"constant '{name}' with an array {constant.dtype}{list(constant.shape)} for {spec}"
-        self._require(constant.shape == spec.shape and constant.dtype == np.dtype(spec.dtype.api), found)
+        if constant.shape != spec.shape or constant.dtype != np.dtype(spec.dtype.api):
+            found = f"constant '{name}' with an array {constant.dtype}{list(constant.shape)} for {spec}"
+            raise InvariantError(f"{self.stage} produced {found}")
 
     def _update(self, name: str, value: str) -> None:
         """Of a variable, by a tensor just like it."""
