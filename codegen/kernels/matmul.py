@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from nnef_cl.codegen.access import offset
-from nnef_cl.codegen.ctypes import load
+from nnef_cl.codegen.access import is_wide, offset
+from nnef_cl.codegen.ctypes import INT_MAX, load
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
@@ -45,6 +45,13 @@ class Matmul(Kernel):
         batch = f"{self.batch} x " if self.batch else ""
         tile = f"tile {self.tile} x {self.blocks} x {self.width}"
         return f"{batch}{self.rows} x {self.depth} by {self.depth} x {self.columns}, {tile}"
+
+    @property
+    def wide(self) -> bool:
+        """Places inside one tile of rows and one panel have 32 bits."""
+        reach = (self.tile - 1) * self.row_step + self.depth * self.depth_step
+        extents = max(self.rows, self.columns, self.depth, *self.batch)
+        return max(reach, self.depth * self.lanes, 4 * extents) <= INT_MAX
 
     @property
     def global_size(self) -> tuple[int, ...]:
@@ -85,11 +92,14 @@ class Matmul(Kernel):
 
     @property
     def a_start(self) -> str:
-        return offset((*self.batch_axes, "m"), self.a[:-1])
+        strides = self.a[:-1]
+        return offset((*self.batch_axes, "m"), strides, wide=is_wide((*self.batch, self.rows), strides))
 
     @property
     def b_start(self) -> str:
-        return offset((*self.batch_axes, "ntile"), (*self.panels, self.depth * self.lanes))
+        strides = (*self.panels, self.depth * self.lanes)
+        wide = is_wide((*self.batch, self.column_tiles), strides)
+        return offset((*self.batch_axes, "ntile"), strides, wide=wide)
 
     @property
     def row_step(self) -> int:
@@ -125,17 +135,17 @@ class Matmul(Kernel):
         ]  # fmt: skip
 
     def _store(self, value: str, column: str, row: str, width: int) -> list[str]:
-        index = (*self.batch_axes, row, column)
+        index, extents = (*self.batch_axes, row, column), (*self.batch, self.rows, self.columns)
         operands = [value]
         for k, (spec, strides) in enumerate(zip(self.epilogue.operands, self.extras, strict=True)):
             each = width if strides[-1] == 1 else 1
-            text = load(f"e{k}", offset(index, strides), spec.dtype, each)
+            text = load(f"e{k}", offset(index, strides, wide=is_wide(extents, strides)), spec.dtype, each)
             if each != width:
                 cast = f"int{width}" if spec.dtype.kind == "logical" else f"float{width}"
                 text = f"(({cast})({text}))" if spec.dtype.kind == "scalar" else f"(-({cast})({text}))"
             operands.append(text)
         steps, result = self.epilogue.expression.statements(operands, width)
-        at = offset(index, self.result_strides)
+        at = offset(index, self.result_strides, wide=is_wide(extents, self.result_strides))
         return [*steps, f"vstore{width}({result}, 0, y + {at});" if width > 1 else f"y[{at}] = {result};"]
 
     @cached_property

@@ -92,4 +92,11 @@ def test_offsets() -> None:
 
 def test_kernels_that_cannot_say_so() -> None:
     with pytest.raises(UnsupportedError, match=r"more than 2147483647 elements, which kernel '\w+' cannot index"):
-        texts("y = matmul(x, x, transposeB = true);", Target.generic(), "[50000, 1]")
+        texts("y = matmul(x, x, transposeA = true);", Target.generic(), "[3000000000, 1]")
+
+
+@targets
+def test_matmul(target: Target) -> None:
+    text = texts("y = matmul(x, x, transposeB = true);", target, "[50000, 4]")[-1]
+    assert "y + (long)" in text or "y[(long)" in text
+    assert "a + (long)" in texts("y = matmul(x, x, transposeB = true);", Target.generic(8), "[40000, 2, 40000]")[-1]
