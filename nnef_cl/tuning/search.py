@@ -18,7 +18,7 @@ from nnef_cl.tuning.tasks import Task
 GAIN = 0.02
 """A point that wins by less than this share over the untuned one is not taken."""
 LOST = 1.3
-"""A contender this much slower in its first round is not timed again."""
+"""A contender this much slower in both first rounds is not timed again."""
 HOPELESS = 1.6
 """An algorithm this much slower with its best guess is not tried with other sizes, except at level full."""
 
@@ -74,7 +74,8 @@ class _Contender:
 
 @dataclass(frozen=True)
 class _Times:
-    """Medians of a comparison: seconds of both, and the second one's time over the first one's, round by round."""
+    """A comparison: the least seconds of both; the second one's time over the first one's, by the median of the rounds or
+    by those least times, whichever is larger, because either may be an accident on a busy machine."""
 
     first: float
     second: float
@@ -163,13 +164,12 @@ class Search:
             if best is None:
                 self.best[exact] = contender
                 continue
-            ratio = self._compared(best, contender).ratio
-            if ratio < 1:
-                self.best[exact] = contender
-            elif ratio > HOPELESS and self.level != "full":
-                self.slow.add(contender.point.algorithm)
-            if ratio >= 1:
+            times = self._compared(best, contender)
+            if times.ratio >= 1:
+                if times.second > HOPELESS * times.first and self.level != "full":
+                    self.slow.add(contender.point.algorithm)
                 return
+            self.best[exact] = contender
 
     def _compared(self, first: _Contender, second: _Contender) -> _Times:
         """Samples in turn, who begins changing from round to round."""
@@ -180,11 +180,10 @@ class Search:
                 times.append((first.trial.seconds(), later))
             else:
                 times.append((first.trial.seconds(), second.trial.seconds()))
-            if number == 0 and times[0][1] > LOST * times[0][0]:
+            if number == 1 and all(later > LOST * earlier for earlier, later in times):
                 break
-        firsts, seconds = zip(*times, strict=True)
-        ratio = statistics.median(second / first for first, second in times)
-        return _Times(statistics.median(firsts), statistics.median(seconds), ratio)
+        least, later = map(min, zip(*times, strict=True))
+        return _Times(least, later, max(later / least, statistics.median(b / a for a, b in times)))
 
     def _close_losers(self) -> None:
         kept = {self.untuned, self.reference, *(one.point for one in self.best.values())}

@@ -16,6 +16,7 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.problem import make_problem
+from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.tuned import has_choice, problem_text
 
 SEED = 5
@@ -60,7 +61,8 @@ class Task:
 
 
 def tasks_of(graph: Graph, ops: Table, target: Target) -> list[Task]:
-    """graph: after all passes. Those with the most arithmetic first."""
+    """graph: after all passes. Those with the most arithmetic first. Raises what build_plan raises."""
+    build_plan(graph, ops, target)
     found: dict[str, Task] = {}
     for node in graph.nodes:
         lower = ops[node.op].lower

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,10 @@ from nnef_cl.conformance.harness import OPS, family_graph
 from nnef_cl.device.cache import Cache
 from nnef_cl.device.facts import DeviceInfo
 from nnef_cl.device.points import Points, Tuned, short
-from nnef_cl.errors import DeviceError
+from nnef_cl.errors import DeviceError, ModelError
+from nnef_cl.format.parser import parse_document
+from nnef_cl.importer import import_document
+from nnef_cl.ops import STANDARD
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.tuned import problem_text, tuned
@@ -68,6 +72,13 @@ def test_tasks_are_distinct_problems_with_their_nodes() -> None:
     assert len(found.nodes) == 2 and found.graph.inputs and len(found.graph.nodes) == 1
     assert all(array.all() for array in sample_inputs(found.graph).values())
     assert build_plan(found.graph, OPS, TARGET).steps
+
+
+def test_what_cannot_be_planned_is_said_with_its_place() -> None:
+    text = "version 1.0;\ngraph g( x ) -> ( y ) { x = external(shape = [6, 6]); y = pad(x, padding = [(0, 0), (-1099511627776, 1099511627776)]); }"
+    graph = import_document(parse_document(text), STANDARD, lambda label, position: np.zeros(1))
+    with pytest.raises(ModelError, match=r"^graph.nnef:2:\d+: pad 'y': padding beyond"):
+        tasks_of(passes.run(graph, OPS, TARGET), OPS, TARGET)
 
 
 def test_the_text_of_a_problem_says_what_counts() -> None:
@@ -157,6 +168,21 @@ def test_a_gain_that_is_no_more_than_noise_changes_nothing() -> None:
     untuned = task().candidates[0].points[0]
     found = search(FakeDevice({DIRECT: 9.9, F4: 9.9}))
     assert found.tuned.points[0] == untuned and found.tuned.seconds == found.tuned.untuned == 10.0
+
+
+def test_one_slow_moment_decides_nothing() -> None:
+    """The untuned point is disturbed in most rounds, the others never: they are no faster for that."""
+    untuned = task().candidates[0].points[0]
+    device = FakeDevice({})
+    build, bursts = device.builder(task()), itertools.cycle([30.0, 30.0, 10.0])
+
+    def disturbed(candidate: Candidate) -> FakeTrial:
+        trial = build(candidate)
+        if device.built[-1] == untuned:
+            trial.seconds = lambda: next(bursts)  # type: ignore[method-assign]
+        return trial
+
+    assert Search(task(), disturbed, "fast", lambda: False).run().tuned.points[0] == untuned
 
 
 def test_what_is_wrong_or_does_not_build_is_left_out_and_reported() -> None:
