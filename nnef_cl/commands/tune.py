@@ -14,7 +14,6 @@ from nnef_cl.commands import common
 from nnef_cl.errors import DeviceError, Error
 
 if TYPE_CHECKING:
-    from nnef_cl.device import Device
     from nnef_cl.device.points import Points
     from nnef_cl.ir.graph import Graph
     from nnef_cl.ops.base import Table as Operations
@@ -77,7 +76,7 @@ def tune(
                 results.append(result)
                 progress(f"tune {result.task.node.op}", len(results), len(tasks))
             progress("compare the network, tuned and untuned", len(tasks), len(tasks))
-            gain = _gain(imported, opened, table, store)
+            results, gain = _compared(results, imported, device, table, store)
     finally:
         if as_json:
             typer.echo(json.dumps(_report(results, gain, len(tasks), opened.name), indent=2))
@@ -85,15 +84,19 @@ def tune(
             _print(results, gain, len(tasks), opened.name)
 
 
-def _gain(graph: Graph, device: Device, ops: Operations, store: Points) -> NetworkGain | None:
-    """None where nothing has changed, or where it cannot be measured, which is said."""
-    from nnef_cl.tuning.network import network_gain
+def _compared(
+    results: list[Result], graph: Graph, selector: str | None, ops: Operations, store: Points
+) -> tuple[list[Result], NetworkGain | None]:
+    """What the network confirms, and its gain: None where nothing has changed; what cannot be measured is said."""
+    from nnef_cl.device import open_device
+    from nnef_cl.tuning.network import confirmed, network_gain
 
     try:
-        return network_gain(graph, device, ops, store)
+        results = confirmed(results, graph, open_device(selector, profiling=True), ops, store)
+        return results, network_gain(graph, open_device(selector), ops, store)
     except Error as error:
         common.say(f"warning: the whole network cannot be compared: {error}")
-        return None
+        return results, None
 
 
 def _report(results: list[Result], gain: NetworkGain | None, total: int, device: str) -> dict[str, Any]:
@@ -104,8 +107,8 @@ def _report(results: list[Result], gain: NetworkGain | None, total: int, device:
         "tasks": [
             {
                 "problem": result.task.text, "nodes": list(result.task.nodes), "known": result.known,
-                "untuned": str(result.task.candidates[0].points[0]), "tried": result.tried,
-                **dataclasses.asdict(result.tuned),
+                "untuned": str(result.task.untuned), "tried": result.tried,
+                **dataclasses.asdict(result.tuned), "taken_back": str(result.taken_back or ""),
                 "rejected": [dataclasses.asdict(one) for one in result.rejected],
             }
             for result in results
@@ -145,14 +148,15 @@ def _print(results: list[Result], gain: NetworkGain | None, total: int, device: 
 
 
 def _cells(result: Result) -> list[str]:
-    tuned, untuned = result.tuned, result.task.candidates[0].points[0]
+    tuned, untuned = result.tuned, result.task.untuned
     nodes, tried = str(len(result.task.nodes)), "known" if result.known else str(result.tried)
     if not tuned.points:
         return [result.task.title, nodes, str(untuned), "", "none works", "", "", tried]
     same = tuned.points[0] == untuned
+    name = "the same" if result.taken_back is None else f"the same; {result.taken_back} only alone"
     gain = "" if same or not tuned.seconds else f"{tuned.untuned / tuned.seconds:.2f}"
     return [
         result.task.title, nodes, str(untuned), f"{tuned.untuned * 1e6:.1f}",
-        "the same" if same else str(tuned.points[0]), f"{tuned.seconds * 1e6:.1f}", gain,
+        name if same else str(tuned.points[0]), f"{tuned.seconds * 1e6:.1f}", gain,
         tried,
     ]  # fmt: skip

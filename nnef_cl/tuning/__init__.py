@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from nnef_cl.codegen.kernel import Point
 from nnef_cl.device.manager import Device
 from nnef_cl.device.points import Points, Tuned
 from nnef_cl.ops.base import Table
@@ -19,13 +20,15 @@ Builder = Callable[[Task], Build]
 
 @dataclass(frozen=True)
 class Result:
-    """One task's outcome. known: it was tuned before. tried: points measured now."""
+    """One task's outcome. known: it was tuned before. tried: points measured now. taken_back: the best point of the
+    problem alone, where it gains nothing in the network."""
 
     task: Task
     tuned: Tuned
     known: bool = False
     tried: int = 0
     rejected: tuple[Rejected, ...] = ()
+    taken_back: Point | None = None
 
     @property
     def saved(self) -> float:

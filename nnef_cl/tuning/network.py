@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from nnef_cl.device.manager import Device
 from nnef_cl.device.points import Points
@@ -16,7 +17,11 @@ from nnef_cl.plan.build import first
 from nnef_cl.plan.tuned import tuned
 from nnef_cl.preprocess import random_inputs
 from nnef_cl.session import Session
+from nnef_cl.tuning import Result
+from nnef_cl.tuning.search import GAIN, Times
 
+CONFIRMING = 15
+"""Runs of the network, tuned and untuned in turn, that say whether a problem's points gain anything in it."""
 SECONDS, MOST_BLOCKS = 10.0, 10
 """How long the comparison may take where runs are short, and its blocks of runs."""
 
@@ -50,6 +55,51 @@ def network_gain(graph: Graph, device: Device, ops: Table, store: Points) -> Net
         return NetworkGain(
             median(times["untuned"]) / 1e3, median(times["tuned"]) / 1e3, lead(times["tuned"], times["untuned"])
         )
+
+
+def confirmed(
+    results: Sequence[Result], graph: Graph, device: Device, ops: Table, store: Points
+) -> list[Result]:
+    """The results with those points taken back, here and in the store, that gain nothing among the network's other
+    kernels, whose data compete for the caches. device: one that counts time. Raises Error."""
+    if not any(map(_in_question, results)):
+        return list(results)
+    with contextlib.ExitStack() as stack:
+        sessions = [
+            stack.enter_context(Session(graph, device, ops, choose=one))
+            for one in (first, tuned(store.lookup, device.target, "default"))
+        ]
+        for session in sessions:
+            with session.state_kept():
+                session.run(random_inputs(session.inputs, 0))
+        rounds = [(_node_seconds(sessions[0]), _node_seconds(sessions[1])) for _ in range(CONFIRMING)]
+    return [_confirmed(result, rounds, store) for result in results]
+
+
+def _node_seconds(session: Session) -> dict[str, float]:
+    """Of one run: device time by node."""
+    found: dict[str, float] = {}
+    for step, seconds in zip(session.plan.steps, session.step_seconds(), strict=True):
+        found[step.node] = found.get(step.node, 0.0) + seconds
+    return found
+
+
+def _in_question(result: Result) -> bool:
+    """Whether it is new and changes something."""
+    return not result.known and result.tuned.points[:1] not in ((), (result.task.untuned,))
+
+
+def _confirmed(result: Result, rounds: Sequence[tuple[dict[str, float], dict[str, float]]], store: Points) -> Result:
+    if not _in_question(result):
+        return result
+    nodes = result.task.nodes
+    times = [(sum(map(before.__getitem__, nodes)), sum(map(after.__getitem__, nodes))) for before, after in rounds]
+    if min(untuned for untuned, _ in times) > 0 and Times.of(times).ratio <= 1 - GAIN:
+        return result
+    points = dict.fromkeys((result.task.untuned, *result.tuned.points[1:]))
+    kept = replace(result.tuned, points=tuple(points), seconds=result.tuned.untuned)
+    store.put(result.task.text, kept)
+    return replace(result, tuned=kept, taken_back=result.tuned.points[0])
 
 
 def _engine(name: str, session: Session) -> Engine:

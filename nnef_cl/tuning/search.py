@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,13 +73,19 @@ class _Contender:
 
 
 @dataclass(frozen=True)
-class _Times:
-    """A comparison: the least seconds of both; the second one's time over the first one's, by the median of the rounds or
-    by those least times, whichever is larger, because either may be an accident on a busy machine."""
+class Times:
+    """A comparison: the least seconds of both; the second one's time over the first one's, by the median of the rounds
+    or by those least times, whichever is larger, because either may be an accident on a busy machine."""
 
     first: float
     second: float
     ratio: float
+
+    @classmethod
+    def of(cls, rounds: Sequence[tuple[float, float]]) -> Times:
+        """rounds: the seconds of both."""
+        first, second = map(min, zip(*rounds, strict=True))
+        return cls(first, second, max(second / first, statistics.median(b / a for a, b in rounds)))
 
 
 class Search:
@@ -171,7 +177,7 @@ class Search:
                 return
             self.best[exact] = contender
 
-    def _compared(self, first: _Contender, second: _Contender) -> _Times:
+    def _compared(self, first: _Contender, second: _Contender) -> Times:
         """Samples in turn, who begins changing from round to round."""
         times: list[tuple[float, float]] = []
         for number in range(self.effort.rounds):
@@ -182,8 +188,7 @@ class Search:
                 times.append((first.trial.seconds(), second.trial.seconds()))
             if number == 1 and all(later > LOST * earlier for earlier, later in times):
                 break
-        least, later = map(min, zip(*times, strict=True))
-        return _Times(least, later, max(later / least, statistics.median(b / a for a, b in times)))
+        return Times.of(times)
 
     def _close_losers(self) -> None:
         kept = {self.untuned, self.reference, *(one.point for one in self.best.values())}

@@ -40,6 +40,11 @@ class Task:
         return self.graph.nodes[0]
 
     @property
+    def untuned(self) -> Point:
+        """What is taken where nothing was measured."""
+        return self.candidates[0].points[0]
+
+    @property
     def title(self) -> str:
         """For people: operation, inputs and output."""
         specs = [str(self.graph.tensors[name]) for name in self.node.own_inputs if self.graph.tensors[name].rank > 1]

@@ -28,7 +28,7 @@ from nnef_cl.ops import STANDARD
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.tuned import problem_text, tuned
-from nnef_cl.tuning import tune
+from nnef_cl.tuning import network, tune
 from nnef_cl.tuning.search import Build, Found, Search
 from nnef_cl.tuning.tasks import Task, sample_inputs, tasks_of
 
@@ -234,6 +234,19 @@ def test_an_interruption_keeps_what_was_found_and_the_next_run_goes_on(tmp_path:
     assert kept is not None and kept.level == "" and kept.points
     [result] = tune([task()], store(tmp_path), FakeDevice({DIRECT: 3.0}).builder, "fast")
     assert not result.known and result.tuned.level == "fast"
+
+
+@pytest.mark.parametrize(("after", "kept"), [(1.0, (F4, DIRECT)), (1.99, None)])
+def test_points_that_gain_nothing_in_the_network_are_taken_back(
+    after: float, kept: tuple[Point, ...] | None, tmp_path: Path
+) -> None:
+    one, where = task(), store(tmp_path)
+    where.put(one.text, Tuned((F4, DIRECT), "full", 2.0, 1.0))
+    rounds = [({one.nodes[0]: 2.0}, {one.nodes[0]: after})] * 3
+    result = network._confirmed(tuning.Result(one, Tuned((F4, DIRECT), "full", 2.0, 1.0)), rounds, where)
+    found = where.get(one.text)
+    assert found is not None and found.points == result.tuned.points == (kept or (one.untuned, DIRECT))
+    assert result.taken_back == (None if kept else F4) and result.saved == (1.0 if kept else 0.0)
 
 
 def test_no_time_no_measurement(tmp_path: Path) -> None:
