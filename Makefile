@@ -38,9 +38,10 @@ check: $(CHECK)/.stamp-tools
 	@$(CHECK)/bin/python $(PIP) install --no-deps --force-reinstall $(CHECK)/wheel/*.whl
 	cd $(CHECK)/wheel && ../bin/mypy --cache-dir ../mypy-cache --config-file $(CURDIR)/pyproject.toml -p nnef_cl
 
-# One file of many short tests, each compiled alone: spread by test.
+# Many short tests, each compiled alone: spread by test.
+SIMULATED := operations winograd patterns views
 check-kernels: $(VENV)/.stamp-check
-	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) --dist load -m "not slow" tests/device/test_operations.py $(PYTEST_ARGS)
+	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) --dist load -m "not slow" $(SIMULATED:%=tests/device/test_%.py) $(PYTEST_ARGS)
 
 clean:
 	rm -rf build dist *.egg-info
