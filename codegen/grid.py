@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnef_cl.codegen.ctypes import index_literal, index_type
+from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.target import Target
 
 GROUPS_PER_UNIT = 8
@@ -48,3 +49,17 @@ class Grid:
     @property
     def local_size(self) -> tuple[int]:
         return (self.local,)
+
+
+class GridKernel(Kernel):
+    """Base of the kernels that loop over independent items; the records have the field `grid`, last as a rule."""
+
+    grid: Grid
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        return self.grid.global_size
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        return self.grid.local_size

@@ -12,8 +12,7 @@ from typing import ClassVar
 from nnef_cl.codegen.access import offset
 from nnef_cl.codegen.ctypes import INT_MAX, load, stored_type
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.conv_direct import choose_tile
 from nnef_cl.codegen.target import Target
 
@@ -55,7 +54,7 @@ class Heads:
 
 
 @dataclass(frozen=True)
-class Attention(Kernel):
+class Attention(GridKernel):
     """One work-item = `width` queries, one per lane, against all keys, `block` of them at a time.
 
     scores: what each score passes through before the softmax. extras: strides of the epilogue's operands.
@@ -80,14 +79,6 @@ class Attention(Kernel):
         h = self.heads
         return f"{h.batch} x {h.queries} queries, {h.keys} keys, {h.features} features, {h.columns} columns, " \
             f"tiles {self.width} x {self.keys_tile} and {self.rows} x {self.vectors} x {self.lanes}"  # fmt: skip
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

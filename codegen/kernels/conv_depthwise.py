@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from nnef_cl.codegen.access import Access, is_wide, offset
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import GROUPS_PER_UNIT, Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
+from nnef_cl.codegen.grid import GROUPS_PER_UNIT, Grid, GridKernel
+from nnef_cl.codegen.kernel import PackFloats, Sizes, zero_padded
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
@@ -24,7 +24,7 @@ COLUMN_TILES = (8, 4, 2)
 
 
 @dataclass(frozen=True)
-class ConvDepthwise(Kernel):
+class ConvDepthwise(GridKernel):
     """x: (N, C, depth, height, width), y: the same with `multiplier` results per channel. per_group: channels of one
     group. A work-item computes `tile` outputs along spatial axis `axis`: along the width with vectors of channels,
     along the height where neighbouring work-items take neighbouring columns.
@@ -50,14 +50,6 @@ class ConvDepthwise(Kernel):
     @property
     def wide(self) -> bool:
         return self.x.axes_fit and self.y.axes_fit
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def width(self) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
+from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.kernel import PackFloats, Sizes, zero_padded
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
@@ -25,7 +25,7 @@ FREE = 4
 
 
 @dataclass(frozen=True)
-class ConvDirect(Kernel):
+class ConvDirect(GridKernel):
     """x, y: (N, C, depth, height, width). channels: input channels read at a time.
 
     direct: windows never leave the input, so taps are read in place; otherwise the patch under the tile is
@@ -61,14 +61,6 @@ class ConvDirect(Kernel):
         reach = rows + (self.channels - 1) * self.channel_step + self.patch_width * self.channels
         weights = self.channel_groups * self.steps * g.taps * self.channels * self.blocks * self.width
         return self.x.axes_fit and self.y.axes_fit and max(reach, weights) <= INT_MAX
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

@@ -8,14 +8,13 @@ from typing import ClassVar
 
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
 
 @dataclass(frozen=True)
-class ConvGeneral(Kernel):
+class ConvGeneral(GridKernel):
     """Plain x, filter, bias, y as (N, C, spatial...). transposed: deconvolution, in gather form."""
 
     stem: ClassVar[str] = "conv_general"
@@ -39,14 +38,6 @@ class ConvGeneral(Kernel):
     @property
     def wide(self) -> bool:
         return self.x.axes_fit and self.y.axes_fit
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

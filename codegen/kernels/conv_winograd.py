@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes
+from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.kernel import PackFloats, Sizes
 from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, register_tiles
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
@@ -26,7 +26,7 @@ COLUMNS = 1024
 
 
 @dataclass(frozen=True)
-class ConvWinograd(Kernel):
+class ConvWinograd(GridKernel):
     """x, y: (N, C, 1, height, width), y in channel blocks. rows, columns: the transforms along height and width.
 
     Channels of a group fill whole blocks where there is more than one group.
@@ -60,14 +60,6 @@ class ConvWinograd(Kernel):
     @property
     def workspaces(self) -> int:
         return int(self.part == "fused")
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

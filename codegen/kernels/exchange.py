@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from nnef_cl.codegen.access import is_wide, join_axes, offset
 from nnef_cl.codegen.ctypes import index_literal, index_type, stored_type
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.pointwise import Guard, Strided, merge_axes
 from nnef_cl.codegen.target import Target
 
@@ -21,7 +20,7 @@ SMALLEST = 4
 
 
 @dataclass(frozen=True)
-class Exchange(Kernel):
+class Exchange(GridKernel):
     """y[base + strides . i] = x[base + strides . i]; x lies contiguous along `along_x`, y along `along_y`.
 
     width: of the square tiles over these two axes; the last tile of an axis overlaps the one before it.
@@ -46,14 +45,6 @@ class Exchange(Kernel):
     @property
     def wide(self) -> bool:
         return True
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def element(self) -> str:

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from nnef_cl.codegen.access import is_wide, offset
 from nnef_cl.codegen.ctypes import INT_MAX, index_type, literal, stored_type
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.window import border_index
 from nnef_cl.codegen.target import Target
 
@@ -17,7 +16,7 @@ from nnef_cl.ir.layout import Shape, row_major_strides
 
 
 @dataclass(frozen=True)
-class Pad(Kernel):
+class Pad(GridKernel):
     """Plain tensors. before: elements added (or cropped, negative) in front per axis; value: for 'constant'."""
 
     stem: ClassVar[str] = "pad"
@@ -36,14 +35,6 @@ class Pad(Kernel):
     @property
     def wide(self) -> bool:
         return max((*self.x, *self.y), default=1) <= INT_MAX // 4
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def type(self) -> str:
@@ -75,7 +66,7 @@ class Pad(Kernel):
 
 
 @dataclass(frozen=True)
-class Gather(Kernel):
+class Gather(GridKernel):
     """y[outer, k, inner] = x[outer, indices[k], inner]; an index outside 0 .. extent-1 is clamped."""
 
     stem: ClassVar[str] = "gather"
@@ -89,14 +80,6 @@ class Gather(Kernel):
     @property
     def title(self) -> str:
         return f"{self.count} of {self.extent}, outer {self.outer}, inner {self.inner}"
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def type(self) -> str:
@@ -120,7 +103,7 @@ class Gather(Kernel):
 
 
 @dataclass(frozen=True)
-class CheckIndices(Kernel):
+class CheckIndices(GridKernel):
     """Sets the flag where one of `count` indices is outside 0 .. limit-1."""
 
     stem: ClassVar[str] = "check_indices"
@@ -135,14 +118,6 @@ class CheckIndices(Kernel):
     @property
     def wide(self) -> bool:
         return True
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
 
 def pad(dtype: DType, x: Shape, y: Shape, before: Shape, border: str, value: float, target: Target) -> Pad:

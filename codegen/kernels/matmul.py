@@ -10,8 +10,8 @@ import numpy as np
 from nnef_cl.codegen.access import is_wide, offset
 from nnef_cl.codegen.ctypes import INT_MAX, load
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel, PackFloats, Sizes, zero_padded
+from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.kernel import PackFloats, Sizes, zero_padded
 from nnef_cl.codegen.kernels.conv_direct import register_tiles
 from nnef_cl.codegen.target import Target
 
@@ -19,7 +19,7 @@ from nnef_cl.ir.layout import Shape
 
 
 @dataclass(frozen=True)
-class Matmul(Kernel):
+class Matmul(GridKernel):
     """C[batch, m, n] = sum over k of A[batch, m, k] * B[batch, k, n].
 
     batch: extents; a, extras: element strides of (batch..., m, k) and (batch..., m, n); panels: element strides
@@ -52,14 +52,6 @@ class Matmul(Kernel):
         reach = (self.tile - 1) * self.row_step + self.depth * self.depth_step
         extents = max(self.rows, self.columns, self.depth, *self.batch)
         return max(reach, self.depth * self.lanes, 4 * extents) <= INT_MAX
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:
@@ -121,8 +113,6 @@ class Matmul(Kernel):
         column = f"column + {block * self.width}"
         value = f"c{row}_{block}"
         vector = self._store(value, f"({column})", f"(m + {row})", self.width)
-        if self.width == 1 and self.columns % self.lanes == 0:
-            return ["{", *vector, "}"]
         if self.columns % self.lanes == 0:
             return ["{", *vector, "}"]
         if self.width == 1:

@@ -9,8 +9,7 @@ from typing import ClassVar
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import literal
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.window import border_index
 from nnef_cl.codegen.target import Target
 
@@ -18,7 +17,7 @@ from nnef_cl.ir.dtype import F32
 
 
 @dataclass(frozen=True)
-class Multilinear(Kernel):
+class Multilinear(GridKernel):
     """factor: per spatial axis. method: 'symmetric', 'asymmetric' or 'aligned'."""
 
     stem: ClassVar[str] = "multilinear"
@@ -38,14 +37,6 @@ class Multilinear(Kernel):
     @property
     def wide(self) -> bool:
         return self.x.axes_fit and self.y.axes_fit
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

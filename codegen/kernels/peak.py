@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernel import Kernel
 from nnef_cl.codegen.target import Target
 
@@ -60,7 +60,7 @@ class PeakFma(Kernel):
 
 
 @dataclass(frozen=True)
-class PeakCopy(Kernel):
+class PeakCopy(GridKernel):
     """y[i] = x[i] for `count` vectors of `width` floats."""
 
     stem: ClassVar[str] = "peak_copy"
@@ -76,14 +76,6 @@ class PeakCopy(Kernel):
     def bytes(self) -> int:
         """Read and written by one launch."""
         return 2 * 4 * self.count * self.width
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
 
 def peak_fma(target: Target, rounds: int) -> PeakFma:

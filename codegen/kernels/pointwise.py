@@ -9,8 +9,7 @@ from typing import ClassVar
 from nnef_cl.codegen.access import is_wide, join_axes, offset
 from nnef_cl.codegen.ctypes import load, store, stored_type
 from nnef_cl.codegen.expression import Expression, widest
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import I64, DType
@@ -43,7 +42,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Pointwise(Kernel):
+class Pointwise(GridKernel):
     """extents: loop axes, the last one a multiple of `width`. what: for people."""
 
     stem: ClassVar[str] = "pointwise"
@@ -63,14 +62,6 @@ class Pointwise(Kernel):
     @property
     def wide(self) -> bool:
         return True
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

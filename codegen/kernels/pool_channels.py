@@ -10,8 +10,7 @@ from typing import ClassVar
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import literal
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
@@ -21,7 +20,7 @@ MAX_CHANNELS = 8192
 
 
 @dataclass(frozen=True)
-class PoolChannels(Kernel):
+class PoolChannels(GridKernel):
     """y[c] is the sum or maximum of x[c - before] .. x[c - before + size - 1], for every pixel.
 
     maximum, normalize: as of Pool. outside: what stands for channels beyond the first and the last.
@@ -47,14 +46,6 @@ class PoolChannels(Kernel):
     @property
     def wide(self) -> bool:
         return self.x.axes_fit
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

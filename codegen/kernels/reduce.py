@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from nnef_cl.codegen.ctypes import index_type
 from nnef_cl.codegen.expression import widest
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.reduction import Reduction
 from nnef_cl.codegen.target import Target
 
@@ -19,7 +18,7 @@ RUN = 64
 
 
 @dataclass(frozen=True)
-class Reduce(Kernel):
+class Reduce(GridKernel):
     """The last kept axis advances by `task.width`."""
 
     stem: ClassVar[str] = "reduce"
@@ -34,14 +33,6 @@ class Reduce(Kernel):
     @property
     def wide(self) -> bool:
         return True
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

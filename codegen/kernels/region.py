@@ -8,8 +8,7 @@ from typing import ClassVar
 
 from nnef_cl.codegen.access import Access, is_wide, offset
 from nnef_cl.codegen.ctypes import INT_MAX, literal
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
@@ -20,7 +19,7 @@ FARTHEST = 2.0**30
 
 
 @dataclass(frozen=True)
-class RegionKernel(Kernel):
+class RegionKernel(GridKernel):
     """x (batch, channels, spatial...), y (regions, channels, spatial...); `regions` are starts, then ends."""
 
     x: Access
@@ -31,14 +30,6 @@ class RegionKernel(Kernel):
     def wide(self) -> bool:
         """A cell's elements are counted with 32 bits."""
         return self.x.axes_fit and self.y.axes_fit and math.prod(self.extents) <= INT_MAX
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

@@ -11,8 +11,7 @@ from typing import ClassVar
 from nnef_cl.codegen.access import is_wide, join_axes, offset
 from nnef_cl.codegen.ctypes import index_type, literal, load, store, stored_type
 from nnef_cl.codegen.expression import Expression
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.reduction import START, combine
 from nnef_cl.codegen.target import Target
 
@@ -43,7 +42,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Rowwise(Kernel):
+class Rowwise(GridKernel):
     """kept: extents; length: elements of a row. result: strides of y along the kept axes."""
 
     stem: ClassVar[str] = "rowwise"
@@ -64,14 +63,6 @@ class Rowwise(Kernel):
     @property
     def wide(self) -> bool:
         return True
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def arguments(self) -> str:

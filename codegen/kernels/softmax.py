@@ -9,8 +9,7 @@ from typing import ClassVar
 from nnef_cl.codegen.access import is_wide, offset
 from nnef_cl.codegen.ctypes import index_type, load
 from nnef_cl.codegen.expression import widest
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
@@ -18,7 +17,7 @@ from nnef_cl.ir.layout import Shape
 
 
 @dataclass(frozen=True)
-class Softmax(Kernel):
+class Softmax(GridKernel):
     """kept, reduced: extents; kept_strides, reduced_strides: element strides, equal for x and y."""
 
     stem: ClassVar[str] = "softmax"
@@ -36,14 +35,6 @@ class Softmax(Kernel):
     @property
     def wide(self) -> bool:
         return True
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def type(self) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nnef_cl.codegen.access import Access, offset
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.grid import Grid, GridKernel
 
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
@@ -72,7 +71,7 @@ def tested(border: str) -> bool:
 
 
 @dataclass(frozen=True)
-class WindowKernel(Kernel):
+class WindowKernel(GridKernel):
     """Base of the kernels whose windows cover any axes of x, one window for each element of y.
 
     geometry: over every axis of x (channel blocks count as the channel axis).
@@ -92,14 +91,6 @@ class WindowKernel(Kernel):
     @property
     def wide(self) -> bool:
         return self.x.axes_fit and self.y.axes_fit
-
-    @property
-    def global_size(self) -> tuple[int, ...]:
-        return self.grid.global_size
-
-    @property
-    def local_size(self) -> tuple[int, ...]:
-        return self.grid.local_size
 
     @property
     def counts(self) -> tuple[int, ...]:
