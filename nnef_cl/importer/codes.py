@@ -21,6 +21,7 @@ def has_parameters(header: TensorHeader) -> bool:
     return header.is_quantised and any(header.parameters[:8])
 
 
+@np.errstate(all="ignore")
 def old_values(file: TensorFile) -> np.ndarray:
     """float32 values by the deprecated parameters: the least code is `min`, the greatest `max`. Raises RuleError."""
     return np.broadcast_to(_old_values(file), file.array.shape)
@@ -39,10 +40,11 @@ def _old_values(file: TensorFile) -> np.ndarray:
         raise RuleError(f"the codes' maximum in the header is {greatest}, expected one above 0")
     if least >= 0:
         return exponents(codes, greatest, header.bits, signed=False)
-    half = 1 << header.bits - 1
-    return exponents(np.where(codes >= half, codes - 2 * half, codes), greatest, header.bits, signed=True)
+    unused = 64 - header.bits
+    return exponents(codes << unused >> unused, greatest, header.bits, signed=True)  # the highest bit is the sign
 
 
+@np.errstate(all="ignore")
 def values(file: TensorFile, quant: Quant | None) -> np.ndarray:
     """float32 values by the tensor's entry in graph.quant. Raises RuleError, also for codes that cannot be."""
     if quant is None:

@@ -1,7 +1,7 @@
 """Feeds mutated models to everything that reads files and judges the outcomes; `python -m tests.fuzz.campaign --help`.
 
-An input may end in a valid model or in an nnef_cl.Error, within SECONDS of processor time and MEGABYTES of memory. Anything
-else is a finding: it is written into a folder with its traceback, and the exit code is 1.
+An input may end in a valid model or in an nnef_cl.Error, within SECONDS of processor time and MEGABYTES of memory, and without
+a warning of numpy's. Anything else is a finding: it is written into a folder with its traceback, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tarfile
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,25 +32,34 @@ from nnef_cl.codegen.target import Target
 
 from nnef_cl import passes
 from nnef_cl.errors import Error, ModelSyntaxError
+from nnef_cl.format.layout import format_document
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.printer import print_document
 from nnef_cl.format.quant_file import parse_quant
 from nnef_cl.format.tensor_file import read_tensor_file
 from nnef_cl.importer import LENIENT, STRICT, import_document, import_model
+from nnef_cl.importer.flatten import flatten
 from nnef_cl.importer.validate import validate_model
+from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import build_plan
-from tests.fuzz import byte_mutator, corpus, syntax_mutator
+from tests.fuzz import byte_mutator, corpus, quantised, syntax_mutator
 
 SECONDS, MEGABYTES = 10, 256
 """Of processor time per input; that the process may grow by at one input."""
 PLANNED = 0.05
 """Share of valid models that are planned too."""
+FLATTENED = 0.1
+"""Share of texts that are put into canonical form, and of valid models that are written as flat texts and read again."""
 VALIDATED = 0.2
 """Share of models, broken or not, that the validator sees."""
-KINDS = {"structure": 0.4, "tokens": 0.1, "tensor": 0.15, "tensor bytes": 0.05, "quant": 0.1, "archive": 0.15, "folder": 0.05}
+KINDS = {
+    "structure": 0.35, "tokens": 0.1, "tensor": 0.1, "tensor bytes": 0.05, "quant": 0.07, "quantised": 0.2, "archive": 0.1,
+    "folder": 0.03,
+}  # fmt: skip
 """Share of each kind of input."""
-STRUCTURAL = ("structure", "tensor", "archive", "folder")
+STRUCTURAL = ("structure", "tensor", "quantised", "archive", "folder")
 
 
 class TooSlow(BaseException):
@@ -58,12 +68,18 @@ class TooSlow(BaseException):
 
 @dataclass
 class Tally:
-    """Outcomes counted. grammatical: texts that the grammar accepts; valid: inputs that gave a model, tensor, entries."""
+    """Outcomes counted. grammatical: texts that the grammar accepts; valid: inputs that gave a model, tensor, entries.
+
+    planned: models that went through passes and planning; flattened: through a flat text; validated: through the validator; quantised: valid models with
+    tensors that an entry or codes of a file quantise."""
 
     inputs: Counter[str] = field(default_factory=Counter)
     grammatical: Counter[str] = field(default_factory=Counter)
     valid: Counter[str] = field(default_factory=Counter)
     planned: int = 0
+    flattened: int = 0
+    validated: int = 0
+    quantised: int = 0
     findings: int = 0
     slowest: float = 0.0
     seconds: float = 0.0
@@ -74,8 +90,8 @@ class Fuzzer:
 
     def __init__(self, random: Random, folder: Path) -> None:
         self.random, self.folder, self.tally = random, folder, Tally()
-        (folder / "models").mkdir()
-        (folder / "text").mkdir()
+        for name in ("folder", "quantised", "text"):
+            (folder / name).mkdir()
         self.pool = syntax_mutator.Pool(corpus.documents())
         self.target = Target.generic()
         self.ops = STANDARD | INTERNAL
@@ -96,20 +112,27 @@ class Fuzzer:
             return byte_mutator.bytes_changed(random, random.choice(corpus.tensor_files()))
         if kind == "quant":
             return random_quant(random)
-        files = dict(corpus.model_files())
-        if kind == "folder" or random.random() < 0.3:
+        if kind == "quantised" or (kind == "archive" and random.random() < 0.5):
+            files = quantised.model(random)
+            changes = random.choice((0, 1, 1, 1, 2, 3))
+        else:
+            files = dict(corpus.model_files())
+            changes = kind == "folder" or random.random() < 0.3
+        for _ in range(changes):
             name = random.choice(list(files))
-            files[name] = self._file_changed(name, files[name])
-        return corpus.packed(files.items()) if kind == "folder" else byte_mutator.archive_changed(random, files)
+            files[name] = self.file_changed(name, files[name])
+        return byte_mutator.archive_changed(random, files) if kind == "archive" else corpus.packed(files.items())
 
-    def _file_changed(self, name: str, content: bytes) -> bytes:
-        """A file of the packaged network, changed as its kind asks for."""
-        if name.endswith(".dat"):
-            return byte_mutator.tensor_changed(self.random, content)
-        if name.endswith(".quant"):
-            return random_quant(self.random)
-        document = syntax_mutator.mutated(self.random, parse_document(content), self.pool, self.random.choice((1, 2)))
-        return print_document(document).encode()
+    def file_changed(self, name: str, content: bytes) -> bytes:
+        """A file of a model, changed as its kind asks for."""
+        with contextlib.suppress(Error):  # it may have been changed before
+            if name.endswith(".dat"):
+                return quantised.tensor_file_changed(self.random, content)
+            if name.endswith(".quant"):
+                return quantised.quant_changed(self.random, content)
+            document = syntax_mutator.mutated(self.random, parse_document(content), self.pool, self.random.choice((1, 2)))
+            return print_document(document).encode()
+        return content
 
     def run(self, kind: str, data: bytes) -> None:
         """Reads the input as what it is meant to be. Raises what the reader raises."""
@@ -125,30 +148,43 @@ class Fuzzer:
             path.write_bytes(data)
             self._model(path)
         else:
-            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-                for name in tar.getnames():
-                    member = tar.extractfile(name)
-                    assert member is not None
-                    (self.folder / "models" / name).write_bytes(member.read())
-            self._model(self.folder / "models")
+            self._model(unpacked(data, self.folder / kind))
 
     def _model(self, path: Path) -> None:
         if self.random.random() < VALIDATED:
-            validate_model(path)
-        import_model(path)
+            self._validate(path)
+        graph = import_model(path, table=quantised.TABLE)
+        self.tally.quantised += any(spec.quant is not None for spec in graph.tensors.values())
+        self._use(graph, quantised.TABLE)
+
+    def _validate(self, path: Path) -> None:
+        validate_model(path, table=quantised.TABLE)
+        self.tally.validated += 1
+
+    def _use(self, graph: Graph, ops: Table) -> None:
+        """Plans some of the small models, and makes flat texts of some."""
+        if sum(spec.volume for spec in graph.tensors.values()) > 10**6:
+            return
+        if self.random.random() < PLANNED:
+            build_plan(passes.run(graph, self.ops, self.target), self.ops, self.target)
+            self.tally.planned += 1
+        if self.random.random() < FLATTENED:
+            data = {c.label: c.array for c in (*graph.constants.values(), *graph.variables.values())}
+            flat = print_document(flatten(graph, ops))
+            again = import_document(parse_document(flat), ops, lambda label, position: data[label])
+            assert print_document(flatten(again, ops)) == flat
+            self.tally.flattened += 1
 
     def _text(self, kind: str, data: bytes) -> None:
         if self.random.random() < VALIDATED:
             (self.folder / "text" / "graph.nnef").write_bytes(data)
-            validate_model(self.folder / "text")
+            self._validate(self.folder / "text")
         document = parse_document(data)
         self.tally.grammatical[kind] += 1
         dialect = STRICT if self.random.random() < 0.3 else LENIENT
-        graph = import_document(document, STANDARD, self._variable, dialect=dialect)
-        small = sum(spec.volume for spec in graph.tensors.values()) < 10**6
-        if small and self.random.random() < PLANNED:
-            build_plan(passes.run(graph, self.ops, self.target), self.ops, self.target)
-            self.tally.planned += 1
+        if self.random.random() < FLATTENED:
+            assert parse_document(format_document(data)) == document
+        self._use(import_document(document, STANDARD, self._variable, dialect=dialect), STANDARD)
 
     def _variable(self, label: str, position: Any) -> np.ndarray:
         """Any label is there, with one of a few shapes."""
@@ -180,6 +216,18 @@ def random_quant(random: Random) -> bytes:
     return byte_mutator.tokens_changed(random, random.choice(corpus.QUANT)).encode()
 
 
+def unpacked(data: bytes, folder: Path) -> Path:
+    """The folder with the members of that tar and nothing else."""
+    for path in folder.iterdir():
+        path.unlink()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for name in tar.getnames():
+            member = tar.extractfile(name)
+            assert member is not None
+            (folder / name).write_bytes(member.read())
+    return folder
+
+
 @contextlib.contextmanager
 def time_limit() -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
@@ -198,6 +246,7 @@ def campaign(fuzzer: Fuzzer, count: int, seconds: float, found: Callable[[str, b
     """That many inputs, or as many as fit into the time; findings go to `found` (kind, input, what happened)."""
     started = time.perf_counter()
     kinds, weights = list(KINDS), list(KINDS.values())
+    warnings.simplefilter("error", RuntimeWarning)  # numpy's would reach whoever loads the model
     for _ in range(count):
         kind = fuzzer.random.choices(kinds, weights)[0]
         data = fuzzer.input(kind)
@@ -218,7 +267,8 @@ def report(tally: Tally) -> dict[str, Any]:
     total = sum(tally.inputs.values())
     return {
         "inputs": total, "structural": sum(tally.inputs[kind] for kind in STRUCTURAL) / max(1, total), "kinds": rows,
-        "planned": tally.planned, "findings": tally.findings, "slowest_s": tally.slowest, "seconds": tally.seconds,
+        "planned": tally.planned, "flattened": tally.flattened, "validated": tally.validated, "quantised": tally.quantised,
+        "findings": tally.findings, "slowest_s": tally.slowest, "seconds": tally.seconds,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from nnef_cl.ops import STANDARD
 
 Path = tuple[str | int, ...]
 Change = Callable[[Random, Any, "Pool"], Any]
+Changes = Sequence[tuple[Any, Sequence[Change]]]
 
 OPERATIONS = (*STANDARD, "shape_of", "nothing")
 OPERATORS = ("+", "-", "*", "/", "^", "<", "<=", ">", ">=", "==", "!=", "&&", "||", "in")
@@ -21,13 +22,16 @@ NUMBERS = (0, 1, -1, 2, 3, 7, 8, 9, 255, 2**31 - 1, 2**31, -(2**31), 2**32, 2**6
 SCALARS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e38, 1e39, 1e300, 3.5, 2.0**63)
 STRINGS = ("constant", "ignore", "reflect", "reflect-even", "replicate", "symmetric", "aligned", "", "x", "../x", "é\t")
 NAMES = ("x", "y", "z", "a", "input", "output", "filter", "bias", "axes", "size", "shape", "border", "padding", "stride")
+QUANTISATIONS = (
+    "min_max_linear_quantize", "zero_point_linear_quantize", "logarithmic_quantize", "linear_quantize", "relu", "nothing",
+)  # fmt: skip
 EXTENSIONS = ("KHR_enable_fragment_definitions", "KHR_enable_operator_expressions", "ABC_other", "tract_registry tract_core")
 
 
 class Pool:
     """Parts of valid documents to splice in, by kind."""
 
-    def __init__(self, documents: Sequence[s.Document]) -> None:
+    def __init__(self, documents: Sequence[Any]) -> None:
         self.expressions: list[s.Expression] = []
         self.statements: list[s.Assignment] = []
         self.fragments: list[s.Fragment] = []
@@ -70,11 +74,11 @@ def replaced(node: Any, path: Path, new: Any) -> Any:
     return dataclasses.replace(node, **{step: replaced(getattr(node, step), rest, new)})
 
 
-def mutated(random: Random, document: s.Document, pool: Pool, changes: int) -> s.Document:
-    """The document after some structural changes."""
+def mutated(random: Random, document: Any, pool: Pool, changes: int, table: Changes | None = None) -> Any:
+    """The document, or what else `table` has changes for, after some structural changes."""
     for _ in range(changes):
         path, node = random.choice(list(places(document)))
-        change = random.choice(next(found for kinds, found in CHANGES if isinstance(node, kinds)))
+        change = random.choice(next(found for kinds, found in table or CHANGES if isinstance(node, kinds)))
         document = replaced(document, path, change(random, node, pool))
     return document
 
@@ -218,10 +222,27 @@ def same(random: Random, node: Any, pool: Pool) -> Any:
     return node
 
 
-CHANGES: Sequence[tuple[Any, Sequence[Change]]] = (
+# Entries of graph.quant --------------------------------------------------------------------------------------
+def entry(random: Random, node: Any, pool: Pool) -> Any:
+    """Another tensor, another operation."""
+    tensor, operation = random.choice((*NAMES, "w", "b", "v", "k", "c0_y0", "i", "")), random.choice(QUANTISATIONS)
+    return dataclasses.replace(node, **random.choice(({"tensor": tensor}, {"operation": operation})))
+
+
+def nested(random: Random, node: Any, pool: Pool) -> Any:
+    """The constant in an array, alone or with others."""
+    return s.ArrayExpression(random.choice(((node,), (node, node), (node,) * 3, (node, random.choice(pool.expressions)))))
+
+
+CHANGES: Changes = (
     (tuple, (shorter, doubled, shuffled, longer)),
     (s.Expression, (another, another, number, number, name, wrapped, wrapped, inner, operator, operation)),
     (s.Argument, (argument,)), (s.Assignment, (statement,)), ((s.Parameter, s.Result), (parameter,)), (s.Fragment, (fragment,)),
     (s.Type, (kind,)), (s.GraphDefinition, (graph,)), (s.Document, (document,)), (object, (same,)),
 )  # fmt: skip
 """For each kind of node what may happen to it; the first that fits."""
+ENTRY_CHANGES: Changes = (
+    (tuple, (shorter, doubled, shuffled, longer)), (s.QuantEntry, (entry,)), (s.Argument, (argument,)),
+    (s.Expression, (another, number, number, nested, inner)), (object, (same,)),
+)  # fmt: skip
+"""The same for the entries of a quantisation file, whose expressions are constants."""

@@ -368,6 +368,20 @@ def test_deprecated_parameters() -> None:
     np.testing.assert_array_equal(load(BODY, "", {"w": file}).constants["w"].array, [[0.5, 1, 4]])
     file = stored(np.int64([[0, 7, 4]]), 3, ItemType.QUANTISED_UNSIGNED, 0x11, struct.pack("<2f", -3.0, 3.0))
     np.testing.assert_array_equal(load(BODY, "", {"w": file}).constants["w"].array, [[0.5, -4, -0.5]])
+    wide = np.int64([[0, 2**62 - 1, 2**62]])
+    for bits, expected in ((63, [0, 1, 0]), (64, [0, 0, 0])):  # exponents in float32, which is coarser than these codes
+        file = stored(wide, bits, ItemType.QUANTISED_UNSIGNED, 0x11, struct.pack("<2f", -3.0, 3.0))
+        np.testing.assert_array_equal(load(BODY, "", {"w": file}).constants["w"].array[0], expected)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_range_beyond_float32_is_computed_as_it_stands() -> None:
+    span = struct.pack("<2f", -3e38, 3e38)
+    file = stored(np.int64([[0, 1, 3]]), 2, ItemType.QUANTISED_UNSIGNED, parameters=span)
+    assert np.isnan(load(BODY, "", {"w": file}).constants["w"].array[0, 0])
+    entry = "'w': min_max_linear_quantize(min = -3e38, max = 3e38, bits = 2, signed = false, symmetric = false);"
+    codes = stored(np.int64([[0, 1, 3]]), 2, ItemType.QUANTISED_UNSIGNED)
+    assert np.isnan(load(BODY, entry, {"w": codes}).constants["w"].array[0, 0])
 
 
 def test_an_entry_is_applied_to_values_that_the_file_decodes() -> None:
