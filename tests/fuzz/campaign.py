@@ -55,7 +55,7 @@ FLATTENED = 0.1
 VALIDATED = 0.2
 """Share of models, broken or not, that the validator sees."""
 KINDS = {
-    "structure": 0.35, "tokens": 0.1, "tensor": 0.1, "tensor bytes": 0.05, "quant": 0.07, "quantised": 0.2, "archive": 0.1,
+    "structure": 0.35, "tokens": 0.1, "tensor": 0.15, "tensor bytes": 0.05, "quant": 0.07, "quantised": 0.15, "archive": 0.1,
     "folder": 0.03,
 }  # fmt: skip
 """Share of each kind of input."""
