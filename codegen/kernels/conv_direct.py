@@ -233,19 +233,21 @@ def conv_direct(
     return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, width * 2, c * geometry.taps * kernel.tile))
 
 
-def register_tiles(vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH) -> list[Sizes]:
-    """(vectors, pixels) of register tiles: first those of least work over the whole row, loads and recomputed pixels
-    counted; those that crowd the registers last.
+def register_tiles(
+    vectors: int, pixels: int, registers: int, largest: int = MAX_PATCH, padded: bool = False
+) -> list[Sizes]:
+    """(vectors, pixels) of register tiles: first those of least work over the whole row, loads and what is computed
+    twice or for nothing counted; those that crowd the registers last.
 
-    largest: most accumulators.
+    largest: most accumulators. padded: the last tile may have vectors beyond the last one.
     """
     found: list[tuple[bool, float, Sizes]] = []
-    for blocks in (b for b in (1, 2, 3, 4) if vectors % b == 0):
+    for blocks in (b for b in (1, 2, 3, 4) if vectors % b == 0 or (padded and b < vectors)):
         for tile in range(1, min(pixels, max(2, registers) // blocks - 1) + 1):
             rounds = -(-pixels // tile)
             if blocks * tile > max(1, largest) or -(-pixels // rounds) < tile:
                 continue  # as many rounds with smaller tiles compute fewer pixels twice
-            cost = rounds * (vectors // blocks) * (max(blocks * tile, blocks + tile) / 2 + 1.5)
+            cost = rounds * -(-vectors // blocks) * (max(blocks * tile, blocks + tile) / 2 + 1.5)
             found.append((blocks * tile > registers - FREE, cost, (blocks, tile)))
     return [sizes for _, _, sizes in sorted(found)]
 

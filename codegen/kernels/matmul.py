@@ -165,6 +165,4 @@ class PackPanels(PackFloats):
 def panel_tiles(rows: int, columns: int, target: Target) -> tuple[int, list[Sizes]]:
     """Lanes of a vector, and (blocks, tile) of every register tile for a result of rows x columns, best guess first."""
     width = min(max(4, target.vector_width), 1 << (columns - 1).bit_length())
-    vectors = -(-columns // width)
-    padded = vectors if vectors < 4 else -(-vectors // 4) * 4
-    return width, register_tiles(padded, rows, target.vector_registers)
+    return width, register_tiles(-(-columns // width), rows, target.vector_registers, padded=True)
