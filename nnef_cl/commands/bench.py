@@ -79,8 +79,8 @@ def bench(
     seed: common.SeedOption = 0,
 ) -> None:
     """Measure a model on random input."""
-    if json_file not in (None, "-") and not Path(str(json_file)).absolute().parent.is_dir():
-        raise UsageError(f"--json {json_file}: the folder does not exist")
+    common.check_output(None if json_file in (None, "-") else Path(str(json_file)), "--json")
+    common.check_output(plot_file, "--plot")
     if max_regression is not None and baseline is None:
         raise UsageError("--max-regression needs --baseline")
     reference = None if baseline is None else earlier.Baseline.read(baseline, max_regression, SCHEMA)

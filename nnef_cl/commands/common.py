@@ -363,6 +363,27 @@ def make_folder(path: Path, option: str) -> None:
         raise Error(f"{path}: cannot be made: {error.strerror}") from error
 
 
+def check_output(path: Path | None, option: str, *, folder: bool = False) -> None:
+    """Before the work whose results it takes: a file can be made there, or for `folder` files in that folder, which may
+    have to be made, too. Leaves no trace. Raises UsageError, Error."""
+    try:
+        if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+            return
+        if folder and path.is_file():
+            raise UsageError(f"{option} {path}: expected a folder, this is a file")
+        if not folder and path.is_dir():
+            raise UsageError(f"{option} {path}: expected a file, this is a folder")
+        place = path.absolute() if folder else Path(os.path.realpath(path)).parent
+        while folder and not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise UsageError(f"{option} {path}: {'not in a folder' if folder else 'the folder does not exist'}")
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise Error(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 def write_files(files: Mapping[Path, Callable[[Any], None]]) -> None:
     """Writes every file through its function, which gets an open binary stream: all of them, or on an error none.
 

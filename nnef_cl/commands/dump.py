@@ -49,6 +49,7 @@ def dump(
 ) -> None:  # fmt: skip
     """Show how a model is understood, planned and spelled in OpenCL C."""
     check_pass(after)
+    common.check_output(kernels, "--kernels", folder=True)
     given = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, given)
     from nnef_cl import passes

@@ -49,6 +49,9 @@ def profile(
     """Show where the time of a run goes."""
     if plot_file is not None and without_peak:
         raise UsageError("--plot draws the ceilings: leave --no-peak out")
+    common.check_output(None if json_file in (None, "-") else Path(str(json_file)), "--json")
+    common.check_output(trace_file, "--trace")
+    common.check_output(plot_file, "--plot")
     from nnef_cl import profiling
     from nnef_cl.device import open_device
     from nnef_cl.peak import peak_of

@@ -95,11 +95,14 @@ def run(
     ] = None,
 ) -> None:  # fmt: skip
     """Run a model; one that updates variables is worth several runs."""
+    from nnef_cl.format.model_writer import check_target
+
     given = parse_inputs(inputs or [])
     options = image_options(mean, std, value_range, layout.value)
     names = read_labels(labels)
-    if output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"-o {output}: expected a folder, this is a file")
+    common.check_output(output, "-o", folder=True)
+    if save is not None:
+        check_target(save)
     keep: Any = "all" if dump and "all" in dump else tuple(dump or ())
     table = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)

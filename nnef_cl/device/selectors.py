@@ -12,7 +12,7 @@ from nnef_cl.device.config import packaged_rules
 from nnef_cl.device.discovery import Discovery, FoundDevice
 from nnef_cl.device.facts import DeviceInfo
 from nnef_cl.device.rules import ORDER, Rules
-from nnef_cl.errors import DeviceError
+from nnef_cl.errors import DeviceError, UsageError
 
 ENVIRONMENT = "NNEF_CL_DEVICE"
 AUTO = "auto"
@@ -53,16 +53,19 @@ def select(
     'auto'; a name from devices.yaml; 'gpu', 'gpu:1' (likewise accelerator, cpu, custom): the types in order of
     preference; '0:1': platform:device; other text: part of vendor, name, platform or platform version, in any case.
     Several with commas are tried in order. judge: why a device cannot be used; asked only about those in question.
-    DeviceError, with the candidates, where none or several fit.
+    DeviceError, with the candidates, where none or several fit; UsageError for a selector without a word.
     """
     rules = packaged_rules() if rules is None else rules
     origin = "selector"
     if selector is None:
         selector, origin = os.environ.get(ENVIRONMENT) or AUTO, ENVIRONMENT
+    parts = [part.strip() for part in selector.split(",") if part.strip()]
+    if not parts:
+        raise UsageError(f"{origin} '{selector}' names no device; 'auto' chooses one")
     if not discovery.devices:
         raise DeviceError(_no_device(discovery))
     problems: list[str] = []
-    for part in [one.strip() for one in selector.split(",") if one.strip()] or [AUTO]:
+    for part in parts:
         try:
             choice = _select_one(discovery, part, origin, rules, judge)
         except _Unfit as unfit:

@@ -26,8 +26,7 @@ def write_model(target: str | Path, files: Mapping[str, Buffer]) -> None:
     What stands there already is replaced at the end, in one step, where it is a model and nothing else (or an empty
     folder). Raises Error, and leaves everything as it was.
     """
-    path = Path(target)
-    archive = path.name.lower().endswith(ARCHIVES)
+    path, archive = Path(target), _is_archive(target)
     _check_replaceable(path, archive)
     try:
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", dir=path.absolute().parent))
@@ -48,6 +47,21 @@ def write_model(target: str | Path, files: Mapping[str, Buffer]) -> None:
         raise _failed(path, error) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_target(target: str | Path) -> None:
+    """Before the work whose result `write_model` writes there. Leaves no trace. Raises Error."""
+    path = Path(target)
+    _check_replaceable(path, _is_archive(path))
+    try:
+        with tempfile.TemporaryDirectory(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise _failed(path, error) from None
+
+
+def _is_archive(target: str | Path) -> bool:
+    return Path(target).name.lower().endswith(ARCHIVES)
 
 
 def _failed(path: Path, error: OSError) -> Error:

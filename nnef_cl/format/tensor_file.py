@@ -255,7 +255,7 @@ def _vendors(reader: ItemReader, header: TensorHeader, payload: memoryview, name
     try:
         array = np.asarray(reader.read(payload, header)).reshape(-1)
         stored: np.ndarray = array.astype(_STORED[reader.kind], casting="same_kind")
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the user's code does
         what = f"item type 0x{header.code:04x} of vendor 0x{header.vendor:04x}"
         raise FileFormatError(f"{what}: {type(error).__name__}: {error}", where=name) from error
     if array.size != header.volume:

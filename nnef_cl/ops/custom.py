@@ -26,6 +26,8 @@ from nnef_cl.ops.shapes import pointwise
 Lower = Callable[[Problem, Target], list[Candidate]]
 Flops = Callable[[Sequence[Shape], Sequence[Shape], Mapping[str, Any]], int]
 Result = TypeVar("Result")
+CAUGHT = (Exception, SystemExit)
+"""What code of users may raise, as an error of theirs."""
 PROVIDED = {"T": "{T}", "I": "{I}", "select": "{select}"}
 """Placeholders of an expression that are no parameters."""
 
@@ -73,9 +75,11 @@ def operations_of(path: Path) -> Table:
 
     The file is run. Raises ExtensionError with its line.
     """
+    if not path.is_file():
+        raise ExtensionError(f"{path}: expected a Python file with operations")
     name = f"nnef_cl_ops_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if spec is None or spec.loader is None:
         raise ExtensionError(f"{path}: expected a Python file with operations")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look themselves up there
@@ -83,8 +87,8 @@ def operations_of(path: Path) -> Table:
         spec.loader.exec_module(module)
     except Error:
         raise
-    except Exception as error:
-        raise ExtensionError(f"{_place(error)}: {_words(error)}") from error
+    except CAUGHT as error:
+        raise ExtensionError(f"{_place(error, path)}: {_words(error)}") from error
     if not hasattr(module, "OPS") and not hasattr(module, "ITEMS"):
         raise ExtensionError(f"{path}: defines neither OPS, a tuple of operations, nor ITEMS, a tuple of item readers")
     found = getattr(module, "OPS", ())
@@ -155,21 +159,25 @@ def _guarded(name: str, what: str, function: Callable[..., Result]) -> Callable[
             return function(*args, **kwargs)
         except (Error, RuleError):
             raise
-        except Exception as error:
+        except CAUGHT as error:
             raise RuleError(f"the {what} of operation '{name}' failed at {_place(error)}: {_words(error)}") from error
 
     return call
 
 
-def _place(error: Exception) -> str:
-    """File and line of the innermost call."""
+def _place(error: BaseException, file: Path | None = None) -> str:
+    """File and line of the innermost call. file: the one that was being read, where it got that far."""
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "<unknown>"
+        return f"{error.filename or file}:{error.lineno}" if error.lineno else str(file)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    if not frames or (file is not None and frames[-1].filename == __file__):
+        return str(file or "<unknown>")
+    return f"{frames[-1].filename}:{frames[-1].lineno}"
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "tries to end the program"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 

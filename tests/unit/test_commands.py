@@ -199,6 +199,46 @@ def test_files_are_written_all_or_none(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == "é".encode()
 
 
+def test_outputs_are_checked_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    refused = (
+        ("file", True, UsageError, "-o .*file: expected a folder, this is a file"),
+        ("folder", False, UsageError, "-o .*folder: expected a file, this is a folder"),
+        ("absent/file", False, UsageError, "the folder does not exist"), ("file/below", True, Error, "folder"),
+        ("x" * 300, False, Error, "cannot be written: File name too long"),
+    )  # fmt: skip
+    for name, folder, kind, message in refused:
+        with pytest.raises(kind, match=message):
+            common.check_output(tmp_path / name, "-o", folder=folder)
+    for name, folder in (("file", False), ("new", False), ("folder", True), ("new/deep/folder", True)):
+        common.check_output(tmp_path / name, "-o", folder=folder)
+    common.check_output(None, "-o")
+    common.check_output(Path(os.devnull), "-o")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nobody can make files")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "-o", "/proc/results"), ("run", "--save", "/proc/model"), ("bench", "--json", "/proc/b.json"),
+        ("bench", "--plot", "/proc/b.png"), ("profile", "--trace", "/proc/t.json"), ("dump", "--kernels", "/proc/kernels"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_refused_before_the_run(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreached(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(common, "open_session", unreached)
+    monkeypatch.setattr(common, "resolve_shapes", unreached)
+    command, option, path = arguments
+    result = invoke(command, MODEL, option, path)
+    assert result.exit_code == 1 and f"{path}: cannot be written" in result.stderr
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="expected a folder"):

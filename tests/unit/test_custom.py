@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -168,6 +170,10 @@ def fails(*_: Any, **__: Any) -> Any:
     return {}["key"]
 
 
+def leaves(*_: Any, **__: Any) -> Any:
+    sys.exit(0)
+
+
 def launch(*operands: Any, **sizes: Any) -> Any:
     class Odd(Line):
         """With other sizes."""
@@ -185,6 +191,7 @@ def launch(*operands: Any, **sizes: Any) -> Any:
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "shape rule": ({"infer": fails}, r"the shape rule of operation 'mine' failed at \S+test_custom.py:\d+: KeyError: 'ke"),
+    "leaves": ({"infer": leaves}, r"'mine' failed at \S+test_custom.py:\d+: tries to end the program"),
     "no shape": ({"infer": lambda x, a: 3}, "returned 3, expected a tuple"),
     "floats": ({"infer": lambda x, a: (x[0] / 2,)}, r"returned \(1.0,\), expected a tuple"),
     "negative": ({"infer": lambda x, a: (-1,)}, "expected extents above 0"),
@@ -236,8 +243,6 @@ def test_templates_that_fail(tmp_path: Path) -> None:
 
 
 def item_file(path: Path, payload: bytes, shape: tuple[int, ...], code: int = 1) -> Path:
-    import struct
-
     header = struct.pack(
         "<2sBBII8IIHH32s44x", b"\x4e\xef", 1, 0, len(payload), len(shape), *shape, *[0] * (8 - len(shape)), 4, code,
         0x4D59, bytes(32),
@@ -276,6 +281,9 @@ def test_files_of_operations(tmp_path: Path) -> None:
         ("x = 1\n", "defines neither OPS"),
         ("x = 1\nx / 0\n", r"my ops.py:2: ZeroDivisionError"),
         ("x = = 1\n", r"my ops.py:1: SyntaxError"),
+        ("x = 1\0\n", r"my ops.py: (SyntaxError|ValueError): source code string cannot contain null bytes"),
+        ("\nimport sys\nsys.exit()\n", r"my ops.py:3: tries to end the program"),
+        ("import absent_module_of_mine\n", r"my ops.py:1: ModuleNotFoundError"),
         ("OPS = 3\n", "expected a tuple of what nnef_cl.op makes"),
         ("import nnef_cl\nOPS = (nnef_cl.op('fragment f( x: tensor<> ) -> ( y: tensor<> );'),)\n", "operation 'f': needs"),
     ):

@@ -59,7 +59,7 @@ EVERYTHING = (SIMULATOR, CPU, INTEL_CPU, SMALL_GPU, GPU, FPGA)
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [
-        ("auto", GPU), (None, GPU), ("", GPU), ("gpu", GPU), ("GPU:0", GPU), ("gpu:1", SMALL_GPU),
+        ("auto", GPU), (None, GPU), ("gpu", GPU), ("GPU:0", GPU), ("gpu:1", SMALL_GPU),
         ("cpu", INTEL_CPU), ("cpu:1", CPU), ("accelerator", FPGA), ("0:0", CPU), ("2:1", SMALL_GPU),
         ("pocl", CPU), ("PoCL 5", CPU), ("haswell", CPU), ("fast mini", SMALL_GPU), ("epyc", INTEL_CPU),
         ("gates", FPGA), ("oclgrind", SIMULATOR), ("4:0", SIMULATOR),
@@ -67,6 +67,18 @@ EVERYTHING = (SIMULATOR, CPU, INTEL_CPU, SMALL_GPU, GPU, FPGA)
 )  # fmt: skip
 def test_a_selector_reaches_its_device(selector: str | None, expected: DeviceInfo) -> None:
     assert chosen(selector, *EVERYTHING) == expected
+
+
+@pytest.mark.parametrize("selector", ["", " ", ",", " , "])
+def test_a_selector_without_a_word(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=f"selector '{selector}' names no device"):
+        chosen(selector, CPU)
+    monkeypatch.setenv(ENVIRONMENT, selector)
+    if selector:
+        with pytest.raises(UsageError, match=f"{ENVIRONMENT} '{selector}' names no device"):
+            chosen(None, CPU)
+    else:
+        assert chosen(None, CPU) == CPU
 
 
 @pytest.mark.parametrize(
