@@ -20,7 +20,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO
 
@@ -39,6 +39,7 @@ from nnef_cl.format.tensor_file import (
 from nnef_cl.settings import EXPANSION, TEXT_BYTES
 
 GRAPH = "graph.nnef"
+MODEL_FILES = (".nnef", ".quant", ".dat")
 ARGUMENTS, CONTAINER = "arguments", "container"
 """Rules that a label breaks, as the importer calls them."""
 
@@ -278,8 +279,9 @@ def _gzip_members(path: Path, size: int, headers_only: bool) -> Iterator[tuple[s
             for name, member in _files(tar, str(path)):
                 if member.size > limit:
                     raise _Bounded.refusal(path, limit)
-                content = tar.extractfile(member) if name.endswith((".dat", ".nnef", ".quant")) else None
-                kept = min(member.size, HEADER_BYTES) if headers_only and name.endswith(".dat") else member.size
+                suffix = PurePosixPath(name).suffix.lower()  # names may differ from labels in case
+                content = tar.extractfile(member) if suffix in MODEL_FILES else None
+                kept = min(member.size, HEADER_BYTES) if headers_only and suffix == ".dat" else member.size
                 yield name, _content(content, kept) if content else b"", member.size
             while bounded.read(_PIECE):
                 pass  # zlib compares the checksum at the end

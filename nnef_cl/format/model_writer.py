@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nnef_cl.errors import Error, FileFormatError
-from nnef_cl.format.container import GRAPH, open_container
+from nnef_cl.format.container import GRAPH, MODEL_FILES, open_container
 from nnef_cl.format.tensor_file import Buffer, reason
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
-MODEL_FILES = (".nnef", ".quant", ".dat")
 
 
 def write_model(target: str | Path, files: Mapping[str, Buffer]) -> None:

@@ -121,6 +121,16 @@ def test_exact_case_goes_first(tmp_path: Path) -> None:
         open_container(path).open_tensor("Wa")
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_file_names_in_capitals(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    stream = io.BytesIO()
+    write_tensor(stream, np.float32([1, 2]))
+    path = stored(tmp_path / "m", pack(tar_of({"graph.nnef": TEXT, "W.DAT": stream.getvalue()})))
+    np.testing.assert_array_equal(read_tensor_file(open_container(path).open_tensor("w"), "w").array, [1, 2])
+    for headers_only in (False, True):
+        assert open_container(path, headers_only=headers_only).tensor_header("w").shape == (2,)
+
+
 def test_graph_at_the_root_is_preferred(tmp_path: Path) -> None:
     files = {"sub/graph.nnef": b"sub", "graph.nnef": b"root", "sub/w.dat": b"1"}
     opened = open_container(stored(tmp_path / "m.tar", tar_of(files)))
