@@ -25,8 +25,8 @@ from nnef_cl.device import open_device
 device = open_device(sys.argv[1])
 program = device.build("kernel void one(global float *x) { x[get_global_id(0)] = 1.0f; }")
 buffer = device.buffer(256)
-device.launch(device.kernel(program, "one", [buffer]), (64,), (16,))
-device.finish()
+device.queue.launch(device.kernel(program, "one", [buffer]), (64,), (16,))
+device.queue.finish()
 """
 """A process that has built a kernel from source and run it on a small buffer."""
 

@@ -69,7 +69,7 @@ def _flops(device: Device) -> float:
 
 def _check_sums(device: Device, kernel: PeakFma, y: Any) -> None:
     """a = a / 2 + 0.75 tends to 1.5, whatever a was."""
-    got = device.read(y, np.empty(kernel.items, np.float32))
+    got = device.queue.read(y, np.empty(kernel.items, np.float32))
     expected = 1.5 * kernel.chains * kernel.width
     if not np.allclose(got, expected, rtol=1e-4):
         raise DeviceError(f"{device.name}: multiply-adds give {got[0]:g}, expected {expected:g}")
@@ -83,9 +83,9 @@ def _bandwidth(device: Device) -> float:
     x, y = device.buffer(4 * floats), device.buffer(4 * floats)
     try:
         values = np.arange(floats, dtype=np.float32)
-        device.write(x, values)
+        device.queue.write(x, values)
         seconds = _seconds(device, kernel, [x, y], RUNS)
-        if not np.array_equal(device.read(y, np.empty_like(values)), values):
+        if not np.array_equal(device.queue.read(y, np.empty_like(values)), values):
             raise DeviceError(f"{device.name}: a copy differs from its source")
         return kernel.bytes / seconds
     finally:
@@ -99,7 +99,7 @@ def _seconds(device: Device, kernel: Kernel, buffers: list[Any], runs: int) -> f
     times = []
     for _ in range(runs + 1):  # the first one warms up
         started = time.perf_counter()
-        device.launch(bound, kernel.global_size, kernel.local_size)
-        device.finish()
+        device.queue.launch(bound, kernel.global_size, kernel.local_size)
+        device.queue.finish()
         times.append(time.perf_counter() - started)
     return min(times[1:])

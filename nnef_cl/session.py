@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import difflib
 import io
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,7 +40,13 @@ from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import PRECISIONS, Choose, build_plan, first
 from nnef_cl.plan.records import Plan
 from nnef_cl.plan.tuned import tuned
+from nnef_cl.pool import Pool
 from nnef_cl.state import State, as_stored
+from nnef_cl.workers import Outputs, Workers, in_order
+
+AHEAD = 2
+"""Requests per stream that `map` keeps in flight: one runs, one waits for it."""
+AUTO_STREAMS, MOST_STREAMS = 2, 1024
 
 LOGGER = logging.getLogger("nnef_cl.model")
 """Warnings about models."""
@@ -47,7 +56,7 @@ def load(
     path: str | os.PathLike[str], *, device: str | None = None, shapes: Mapping[str, Iterable[int]] | None = None,
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
-    precision: str = "default", tuning: bool = True,
+    precision: str = "default", tuning: bool = True, streams: int | str = 1,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -58,7 +67,8 @@ def load(
     'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. ops: what operations mean,
     STANDARD | table(MINE) with operations of your own (docs/extending.md). precision: 'exact' excludes
     algorithms that round more than the operations' definitions do; 'default' takes the fastest. tuning: use what
-    `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). Raises Error.
+    `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). streams: requests that can be on the device
+    at one time, each with memory of its own, or 'auto' (docs/streams.md). Raises Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
@@ -74,7 +84,7 @@ def load(
     timings["read"] = time.perf_counter() - started
     opened = open_device(device, rules=rules, profiling=profile)
     return Session(
-        graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source,
+        graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source, streams=streams,
         choose=choice(opened.info, opened.target, precision, tuning),
     )  # fmt: skip
 
@@ -104,73 +114,46 @@ class Source:
         return cls(path, (found.st_mtime_ns, found.st_size))
 
 
-class Turns:
-    """Who may use an executable: one thread at a time, of the process that made it, until the end.
-
-    Apart from the session, so that nothing refers back to one: its memory is free as soon as it is dropped.
-    """
-
-    def __init__(self) -> None:
-        self._process, self._lock, self._ended = os.getpid(), threading.RLock(), False
-
-    @contextlib.contextmanager
-    def take(self) -> Iterator[None]:
-        """This thread alone uses the executable. Raises DeviceError."""
-        with self._lock:
-            self.check()
-            yield
-
-    def check(self) -> None:
-        """Raises DeviceError where nobody may."""
-        if self._process != os.getpid():
-            raise DeviceError(
-                "this session belongs to the parent process: load the model in the child (multiprocessing 'spawn')"
-            )
-        if self._ended:
-            raise DeviceError("the session is closed")
-
-    def end(self, release: Callable[[], None]) -> None:
-        """The first call in the process that made it waits for its turn and calls `release`; others do nothing."""
-        if self._process == os.getpid():
-            with self._lock:
-                if not self._ended:
-                    self._ended = True
-                    release()
-
-
 class Session:
-    """A model on a device. `run` may be called from several threads: they take turns.
+    """A model on a device. `run` and `submit` may be called from any thread.
 
-    state: the variables that the model updates (a mapping, see `State`); they keep their values from run to run.
+    streams: how many requests the device can have at one time. states: for each stream the variables that the model
+    updates (a mapping, see `State`), which keep their values from run to run on that stream; state: the first one's.
     """
 
     def __init__(
         self, graph: Graph, device: Device, ops: Table, *, keep: Iterable[str] | str = (),
         timings: dict[str, float] | None = None, progress: Progress | None = None, choose: Choose = first,
-        source: Source | None = None,
+        source: Source | None = None, streams: int | str = 1,
     ) -> None:  # fmt: skip
         self.source_graph, self.ops = graph, ops
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
         self.outputs: dict[str, TensorSpec] = {n: graph.tensors[graph.output_tensor(n)] for n in graph.outputs}
         self.timings = dict(timings or {})
-        self._turns = Turns()
         self._source = source
         self._device = device
         self._reason = device.reason
-        self._device_seconds: float | None = None
         kept = _kept(graph, keep)
         started = time.perf_counter()
         self.graph = passes.run(replace(graph, outputs=(*graph.outputs, *kept)), ops, device.target)
         self.plan: Plan = build_plan(self.graph, ops, device.target, choose)
-        self._executable = Executable(self.plan, device, progress)
+        self.streams = stream_count(streams, self.plan)
+        executable = Executable(self.plan, device, progress, self.streams)
         self.timings["plan"] = time.perf_counter() - started
         try:
-            self._timed("compile", self._executable.compile)
-            self._timed("upload", self._executable.upload)
+            self._timed("compile", executable.compile)
+            self._timed("upload", executable.upload)
+            self._pool = Pool(executable, self.streams)
         except BaseException:
-            self._executable.close()
+            executable.close()
             raise
-        self.state = State(self._executable, self._turns.take)
+        self._turns = self._pool.turns
+        self._workers = Workers(self._pool.run, self.streams)
+        weakref.finalize(self, self._workers.end, wait=False).atexit = False
+        self.states = tuple(
+            State(stream, partial(self._turns.take, number)) for number, stream in enumerate(self._pool.streams)
+        )
+        self.state = self.states[0]
 
     def _timed(self, stage: str, action: Any) -> None:
         started = time.perf_counter()
@@ -194,27 +177,49 @@ class Session:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes on the device: weights, slots for everything computed (inputs and outputs among them), variables."""
-        return {"weights": self.plan.weight_bytes, "slots": self.plan.arena_bytes, "state": self.plan.state_bytes}
+        """Bytes on the device: weights, slots for everything computed (inputs and outputs among them), variables;
+        the latter two for every stream."""
+        plan, streams = self.plan, self.streams
+        return {"weights": plan.weight_bytes, "slots": streams * plan.arena_bytes, "state": streams * plan.state_bytes}
 
     @property
     def last_device_seconds(self) -> float | None:
         """Device time of the last run's kernels; None without `profile`."""
-        return self._device_seconds
+        return self._pool.device_seconds
 
-    def run(self, inputs: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None) -> dict[str, np.ndarray]:
         """One inference. inputs: one array per model input; returns one array per model output (and kept tensor).
 
         Arrays have the API types float32, int64 and bool, or cast to them by numpy's 'same_kind' rule. Variables that
         the model updates have their old values throughout the run and the new ones after it; a run that raises
-        changes none.
+        changes none. stream: the number of the one to run on; where the model updates variables and there are several
+        it must be given, because each has variables of its own.
         """
-        arrays = self._checked({} if inputs is None else inputs)
-        with self._turns.take():
-            outputs = self._executable.run(arrays)
-            if self._device.profiling:
-                self._device_seconds = sum(self._executable.device_seconds())
-            return outputs
+        self._turns.check()
+        return self._pool.run(self._checked(inputs), self._on(stream))
+
+    def submit(self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None) -> Future[Outputs]:
+        """As `run`, but returns a Future at once; requests begin in the order they came. The arrays must stay as they
+        are until it is done. What is wrong with the inputs is the future's exception."""
+        self._turns.check()
+        try:
+            arrays, number = self._checked(inputs), self._on(stream)
+        except Error as error:
+            failed: Future[Outputs] = Future()
+            failed.set_exception(error)
+            return failed
+        return self._workers.submit(arrays, number)
+
+    async def run_async(self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None) -> Outputs:
+        """As `submit`, for asyncio: cancelling the task cancels a request that has not begun."""
+        return await asyncio.wrap_future(self.submit(inputs, stream=stream))
+
+    def map(self, batches: Iterable[Mapping[str, Any]], *, stream: int | None = None) -> Iterator[Outputs]:
+        """The outputs of every batch, in order. Batches are drawn as results are taken, two per stream ahead of them;
+        an error is raised in its batch's place and ends the iteration."""
+        self._turns.check()
+        ahead = AHEAD * (self.streams if stream is None else 1)
+        return in_order(partial(self.submit, stream=stream), batches, ahead)
 
     def __call__(self, *inputs: Any) -> Any:
         """Positional inputs; one output: the array, several: a tuple in graph order."""
@@ -226,23 +231,25 @@ class Session:
 
     def step_seconds(self) -> list[float]:
         """Device seconds of every step of the plan, from one more run with the last inputs (needs `profile`)."""
-        with self._turns.take():
+        with self._turns.take(0):
             if not self._device.profiling:
                 raise DeviceError("load the model with profile=True to measure device time")
-            return self._executable.device_seconds()
+            return self._pool.streams[0].device_seconds()
 
     def reset(self) -> None:
-        """Gives all variables the values they have in the file."""
-        self.state.reset()
+        """Gives all variables of all streams the values they have in the file."""
+        for state in self.states:
+            state.reset()
 
     @contextlib.contextmanager
     def state_kept(self) -> Iterator[None]:
         """Runs inside the block update variables as always; behind it they are what they were before."""
-        before = dict(self.state)
+        before = [dict(state) for state in self.states]
         try:
             yield
         finally:
-            self.state.update(before)
+            for state, values in zip(self.states, before, strict=True):
+                state.update(values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model with the variables as they are now: a folder, or an archive where `path` ends in .tgz,
@@ -270,9 +277,13 @@ class Session:
             write_model(Path(path), files)
         self._source = Source.of(self._source.path)  # which may be what was written just now
 
-    def close(self) -> None:
-        """Frees the device's memory; the session cannot run any more."""
-        self._turns.end(self._executable.close)
+    def close(self, *, cancel: bool = False) -> None:
+        """Waits for the requests in flight and frees the device's memory; the session cannot run any more. cancel:
+        those that have not begun are cancelled."""
+        try:
+            self._workers.end(cancel=cancel)
+        finally:
+            self._pool.end()
 
     def __enter__(self) -> Session:
         return self
@@ -280,10 +291,25 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._workers.end(cancel=True, wait=False)
         self.close()
 
-    def _checked(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        self._turns.check()
+    def _on(self, stream: int | None) -> int | None:
+        """The number of the stream that a request goes to; None: any. Raises InputError."""
+        if stream is None:
+            if self.streams > 1 and self.plan.states:
+                raise InputError(
+                    f"the model updates variables and each of the {self.streams} streams has its own: "
+                    f"say stream=0 to {self.streams - 1}"
+                )
+            return None
+        if not isinstance(stream, int) or not 0 <= stream < self.streams:
+            raise InputError(f"stream: expected 0 to {self.streams - 1}, got {stream!r}")
+        return stream
+
+    def _checked(self, inputs: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+        inputs = {} if inputs is None else inputs
         if not isinstance(inputs, Mapping):
             raise InputError(f"expected arrays by input name ({', '.join(self.inputs)}), got {type(inputs).__name__}")
         for name in inputs:
@@ -295,6 +321,15 @@ class Session:
         if missing:
             raise InputError(f"no value for input '{missing[0]}'")
         return {name: as_stored(f"input '{name}'", inputs[name], spec) for name, spec in self.inputs.items()}
+
+
+def stream_count(streams: int | str, plan: Plan) -> int:
+    """streams: as for `load`. Raises InputError."""
+    if streams == "auto":
+        return 1 if plan.states else AUTO_STREAMS
+    if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
+        raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
+    return streams
 
 
 def _tensor_bytes(array: np.ndarray) -> bytes:

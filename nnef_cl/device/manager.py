@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +20,9 @@ from nnef_cl.device.cache import default_cache
 from nnef_cl.device.config import active_rules
 from nnef_cl.device.discovery import Discovery, find_devices
 from nnef_cl.device.facts import DeviceInfo
-from nnef_cl.device.opencl import check_process, opencl
+from nnef_cl.device.opencl import check_process, opencl, shortened, translated
 from nnef_cl.device.programs import BuildError, Programs
+from nnef_cl.device.queue import Queue
 from nnef_cl.device.rules import Rules
 from nnef_cl.device.selectors import Choice, describe, select
 from nnef_cl.device.targets import make_target
@@ -29,18 +30,14 @@ from nnef_cl.device.trust import Trust
 from nnef_cl.errors import DeviceError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from pyopencl import Buffer, CommandQueue, Context, Kernel, Program
-
-LOG_LINES = 20
-MEMORY_CODES = (-4, -6, -61)
-"""MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE."""
+    from pyopencl import Buffer, Context, Kernel, Program
 
 
 class Device:
     """One opened device, shared by every session that uses it: its methods may be called from any thread.
 
-    info: facts; target: what generated code may know; reason: why the last caller to open it got it; context,
-    queue: pyopencl's, the queue executing in order. Every method raises DeviceError in a forked child.
+    info: facts; target: what generated code may know; reason: why the last caller to open it got it; context:
+    pyopencl's; queue: one for whatever needs none of its own. Every method raises DeviceError in a forked child.
     """
 
     def __init__(self, choice: Choice, target: Target, rules: Rules, profiling: bool = False) -> None:
@@ -52,11 +49,10 @@ class Device:
         self.profiling = profiling
         self._handle = choice.device.handle
         self._sizes: dict[int, int] = {}  # buffer handle -> bytes; single steps only, so it needs no lock
-        properties = cl.command_queue_properties.PROFILING_ENABLE if profiling else 0
         try:
             self.context: Context = cl.Context([self._handle])
-            self.queue: CommandQueue = cl.CommandQueue(self.context, self._handle, properties=properties)
-        except cl.Error as error:
+            self.queue = self.new_queue()
+        except (cl.Error, DeviceError) as error:
             raise DeviceError(_cannot_open(self.info, error)) from error
         kind = rules.program_cache(self.info)
         self.programs = Programs(self.context, self._handle, self.info, default_cache(), kind)
@@ -79,7 +75,7 @@ class Device:
         try:
             return self.programs.build(source, flags, note)
         except (BuildError, opencl().Error) as error:
-            raise DeviceError(f"{self.name}: a kernel does not build: {_shortened(str(error))}") from error
+            raise DeviceError(f"{self.name}: a kernel does not build: {shortened(str(error))}") from error
 
     def build_ahead(self, jobs: Sequence[Job], finished: Finished) -> None:
         """Has programs that the cache lacks built by several processes at once, on CPUs; `build` finds them then."""
@@ -100,10 +96,11 @@ class Device:
             kernel.set_args(*buffers)
         return kernel
 
-    def launch(self, kernel: Kernel, global_size: tuple[int, ...], local_size: tuple[int, ...]) -> None:
-        """Enqueues one kernel."""
-        with self.translated(f"running {kernel.function_name}"):
-            opencl().enqueue_nd_range_kernel(self.queue, kernel, global_size, local_size)
+    def new_queue(self) -> Queue:
+        """A queue beside the others."""
+        return Queue(
+            self.context, self._handle, self.name, profiling=self.profiling, in_place=self.target.unified_memory
+        )
 
     def buffer(self, nbytes: int) -> Buffer:
         """A buffer of nbytes (one byte for 0: OpenCL has no empty ones), undefined content. Give it back with
@@ -117,7 +114,7 @@ class Device:
 
     def part(self, buffer: Buffer, offset: int, nbytes: int) -> Buffer:
         """`nbytes` bytes of a buffer from byte `offset` on, a multiple of the target's alignment, as a buffer.
-        It lives as long as the whole. Commands on parts that overlap run one after the other, as all in this queue."""
+        It lives as long as the whole. Commands on parts that overlap must be in one queue."""
         with self.translated("making a part of a buffer"):
             part: Buffer = buffer.get_sub_region(offset, nbytes)
         return part
@@ -143,50 +140,6 @@ class Device:
         if self._sizes.pop(_pointer(buffer), None) is not None:
             buffer.release()
 
-    def write(self, buffer: Buffer, array: np.ndarray) -> None:
-        """Host array (any strides) -> start of the buffer; returns when the array may be changed."""
-        if not array.nbytes:
-            return
-        with self.translated("copying to the device"):
-            if self.target.unified_memory and not array.flags.c_contiguous:
-                self._write_in_place(buffer, array)
-            else:
-                opencl().enqueue_copy(self.queue, buffer, np.ascontiguousarray(array), is_blocking=True)
-
-    def send(self, buffer: Buffer, array: np.ndarray) -> Any:
-        """Starts to copy a C-contiguous host array to the start of the buffer, before all work enqueued later. Neither
-        the array nor what is returned may go before some of that work is done."""
-        with self.translated("copying to the device"):
-            return opencl().enqueue_copy(self.queue, buffer, array, is_blocking=False)
-
-    def _write_in_place(self, buffer: Buffer, array: np.ndarray) -> None:
-        """Without a contiguous copy of the array in between."""
-        cl = opencl()
-        mapped, _ = cl.enqueue_map_buffer(
-            self.queue, buffer, cl.map_flags.WRITE_INVALIDATE_REGION, 0, array.shape, array.dtype, is_blocking=True
-        )
-        try:
-            np.copyto(mapped, array)
-        finally:
-            mapped.base.release(self.queue)
-
-    def read(self, buffer: Buffer, array: np.ndarray) -> np.ndarray:
-        """Start of the buffer -> C-contiguous host array, after all work enqueued before; returns it."""
-        if array.nbytes:
-            with self.translated("copying from the device"):
-                opencl().enqueue_copy(self.queue, array, buffer, is_blocking=True)
-        return array
-
-    def copy(self, source: Buffer, target: Buffer, nbytes: int) -> None:
-        """Start of one buffer -> start of another, after all work enqueued before; does not wait."""
-        with self.translated("copying on the device"):
-            opencl().enqueue_copy(self.queue, target, source, byte_count=nbytes)
-
-    def finish(self) -> None:
-        """Waits until all enqueued work is done."""
-        with self.translated("waiting for the device"):
-            self.queue.finish()
-
     def check_budget(self, need: int, largest: int = 0, staging: int = 0) -> None:
         """OutOfMemoryError unless `need` more bytes fit, the largest buffer of them being `largest` bytes.
 
@@ -209,16 +162,9 @@ class Device:
                 f"{_size(self.target.global_memory)} ({_size(self.allocated)} used by nnef-cl)"
             )
 
-    @contextlib.contextmanager
-    def translated(self, action: str) -> Iterator[None]:
+    def translated(self, action: str) -> contextlib.AbstractContextManager[None]:
         """Turns errors of pyopencl inside the block into ours; action: what was tried, for the message."""
-        check_process()
-        cl = opencl()
-        try:
-            yield
-        except cl.Error as error:
-            kind = OutOfMemoryError if error.code in MEMORY_CODES else DeviceError
-            raise kind(f"{self.name}: {action} failed: {_shortened(str(error))}") from error
+        return translated(self.name, action)
 
     def close(self) -> None:
         """Forgets the device: the next `open_device` makes a new context. Buffers in use stay valid."""
@@ -333,12 +279,6 @@ def _hint(info: DeviceInfo) -> str:
         f"; this runtime cannot work from a path with a space ({Path(info.library).parent}): "
         "put the Python environment into a folder without one"
     )
-
-
-def _shortened(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    more = [f"... ({len(lines) - LOG_LINES} more lines)"] if len(lines) > LOG_LINES else []
-    return "\n".join(lines[:LOG_LINES] + more)
 
 
 def _pointer(buffer: Any) -> int:

@@ -1,11 +1,17 @@
-"""pyopencl, imported on first use and only in the process that used it first."""
+"""pyopencl, imported on first use and only in the process that used it first; its errors as ours."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from types import ModuleType
 
-from nnef_cl.errors import DeviceError
+from nnef_cl.errors import DeviceError, OutOfMemoryError
+
+LOG_LINES = 20
+MEMORY_CODES = (-4, -6, -61)
+"""MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY, INVALID_BUFFER_SIZE."""
 
 FORK_MESSAGE = (
     "OpenCL was used before this process was forked and cannot be used in the child; "
@@ -32,3 +38,22 @@ def check_process() -> None:
     """DeviceError in a child forked after OpenCL was used: some runtimes would hang there."""
     if _owner_pid not in (None, os.getpid()):
         raise DeviceError(FORK_MESSAGE)
+
+
+@contextlib.contextmanager
+def translated(device: str, action: str) -> Iterator[None]:
+    """Turns errors of pyopencl inside the block into ours; device, action: what was tried where, for the message."""
+    check_process()
+    cl = opencl()
+    try:
+        yield
+    except cl.Error as error:
+        kind = OutOfMemoryError if error.code in MEMORY_CODES else DeviceError
+        raise kind(f"{device}: {action} failed: {shortened(str(error))}") from error
+
+
+def shortened(text: str) -> str:
+    """The first lines of a compiler's log."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    more = [f"... ({len(lines) - LOG_LINES} more lines)"] if len(lines) > LOG_LINES else []
+    return "\n".join(lines[:LOG_LINES] + more)

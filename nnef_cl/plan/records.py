@@ -130,8 +130,13 @@ class Plan:
         return sum(state.spec.bytes for state in self.states)
 
     @property
+    def stream_bytes(self) -> int:
+        """What each request that is in flight needs for itself."""
+        return self.arena_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
+
+    @property
     def bytes(self) -> int:
-        return self.arena_bytes + self.weight_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
+        return self.weight_bytes + self.stream_bytes
 
     def bytes_of(self, buffer: Buffer) -> int:
         if buffer.bytes:

@@ -14,6 +14,7 @@ from nnef_cl.executor import Executable
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import build_plan
+from nnef_cl.stream import Stream
 
 SAMPLE, MOST_RUNS = 0.004, 64
 """Seconds that a sample should take, and how many runs it may have."""
@@ -39,12 +40,13 @@ class DeviceTrial:
             with device.programs.not_kept():
                 self.executable.compile()
             self.executable.upload()
+            self.stream = Stream(self.executable)
         except BaseException:
             self.executable.close()
             raise
 
     def outputs(self) -> Mapping[str, np.ndarray]:
-        return self.executable.run(self.inputs)
+        return self.stream.run(self.inputs)
 
     def seconds(self) -> float:
         """The mean of a sample's runs, which follow each other without a pause."""
@@ -55,9 +57,10 @@ class DeviceTrial:
     def _timed(self, runs: int) -> float:
         started = self.clock()
         for _ in range(runs):
-            self.executable.enqueue()
-        self.device.finish()
+            self.stream.enqueue()
+        self.stream.queue.finish()
         return self.clock() - started
 
     def close(self) -> None:
+        self.stream.close()
         self.executable.close()

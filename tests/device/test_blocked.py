@@ -17,6 +17,7 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.verify import verify
 from nnef_cl.passes.layout import layout
 from nnef_cl.plan.build import build_plan
+from nnef_cl.stream import Stream
 from tests.conftest import OCLGRIND
 
 pytestmark = [pytest.mark.many_kernels, pytest.mark.skipif(OCLGRIND, reason="families are too large for the simulator")]
@@ -36,7 +37,7 @@ def run(cases: Sequence[Case], device: Device) -> dict[str, np.ndarray]:
     try:
         executable.compile()
         executable.upload()
-        return executable.run(inputs)
+        return Stream(executable).run(inputs)
     finally:
         executable.close()
 

@@ -107,12 +107,12 @@ def test_a_kernel_runs(device: Device) -> None:
     values = np.arange(64, dtype=np.float32)
     buffer = device.buffer(values.nbytes)
     assert device.allocated >= values.nbytes
-    device.write(buffer, values[::-1])
+    device.queue.write(buffer, values[::-1])
     kernel = cl.Kernel(device.build(DOUBLE), "twice")
     kernel.set_arg(0, buffer)
     with device.translated("running 'twice'"):
-        cl.enqueue_nd_range_kernel(device.queue, kernel, (64,), (32,))
-    np.testing.assert_array_equal(device.read(buffer, np.empty(64, np.float32)), values[::-1] * 2)
+        cl.enqueue_nd_range_kernel(device.queue.handle, kernel, (64,), (32,))
+    np.testing.assert_array_equal(device.queue.read(buffer, np.empty(64, np.float32)), values[::-1] * 2)
     device.release(buffer)
     device.release(buffer)
 
@@ -136,7 +136,7 @@ def test_a_launch_failure_is_our_error(device: Device) -> None:
     buffer = device.buffer(4)
     kernel.set_arg(0, buffer)
     with pytest.raises(DeviceError, match="running 'twice' failed"), device.translated("running 'twice'"):
-        cl.enqueue_nd_range_kernel(device.queue, kernel, (3,), (2,))
+        cl.enqueue_nd_range_kernel(device.queue.handle, kernel, (3,), (2,))
     device.release(buffer)
 
 
@@ -155,8 +155,8 @@ def test_memory_is_budgeted(device: Device) -> None:
 
 def test_empty_arrays_are_harmless(device: Device) -> None:
     buffer = device.buffer(0)
-    device.write(buffer, np.empty((0, 3), np.float32))
-    assert device.read(buffer, np.empty((0, 3), np.float32)).shape == (0, 3)
+    device.queue.write(buffer, np.empty((0, 3), np.float32))
+    assert device.queue.read(buffer, np.empty((0, 3), np.float32)).shape == (0, 3)
     device.release(buffer)
 
 
@@ -185,7 +185,7 @@ def test_a_forked_child_gets_an_error_at_once(found: FoundDevice) -> None:
         "from nnef_cl.device import discover, open_device\n"
         "from nnef_cl.errors import DeviceError\n"
         f"device = open_device({found.info.index!r}); buffer = device.buffer(4)\n"
-        "calls = [discover, open_device, device.finish, lambda: device.buffer(4), lambda: device.build(''),\n"
+        "calls = [discover, open_device, device.queue.finish, lambda: device.buffer(4), lambda: device.build(''),\n"
         "         lambda: device.release(buffer), device.close]\n"
         "if os.fork() == 0:\n"
         "    texts = []\n"

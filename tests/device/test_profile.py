@@ -41,8 +41,8 @@ def test_ceilings_are_measured_once(selector: str, monkeypatch: pytest.MonkeyPat
 
 def test_wrong_results_give_no_ceiling(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     device = open_device(selector)
-    read = device.read
-    monkeypatch.setattr(device, "read", lambda buffer, array: read(buffer, array) + np.float32(1))
+    read = device.queue.read
+    monkeypatch.setattr(device.queue, "read", lambda buffer, array: read(buffer, array) + np.float32(1))
     with pytest.raises(DeviceError, match=r"multiply-adds give|differs from its source"):
         peak_of(device, again=True)
 

@@ -11,7 +11,7 @@ import pytest
 
 import nnef_cl
 from nnef_cl import bench
-from nnef_cl.device import manager
+from nnef_cl.device.queue import Queue
 from nnef_cl.errors import DeviceError, Error, InputError, ModelError
 from nnef_cl.format.container import open_container
 from nnef_cl.format.tensor_file import read_tensor_file
@@ -198,7 +198,7 @@ def test_a_run_that_fails_changes_nothing(counter: Path, selector: str, monkeypa
             raise DeviceError("no reading today")
 
         with monkeypatch.context() as patched, pytest.raises(DeviceError, match="today"):
-            patched.setattr(manager.Device, "read", fail)
+            patched.setattr(Queue, "read", fail)
             session(ONE)
         np.testing.assert_array_equal(session.state["a"], A + 1)
         np.testing.assert_array_equal(session(ONE), A + 2)

@@ -1,0 +1,125 @@
+"""Executable -> Stream: a queue, memory and bound kernels for one request; a run enqueues the whole plan."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnef_cl.errors import InputError, located
+from nnef_cl.executor import Executable, release
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.plan.records import FLAG_BYTES, Buffer, Step
+
+
+class Stream:
+    """A queue with kernels, memory and variables of its own; programs and weights are the executable's. Not
+    thread-safe: kernels keep their arguments."""
+
+    def __init__(self, executable: Executable) -> None:
+        """Makes the slots, binds every kernel's arguments. executable: with its weights on the device."""
+        self.plan, self.device = executable.plan, executable.device
+        self._executable = executable
+        self._buffers: dict[Buffer, Any] = {}
+        weakref.finalize(self, release, self.device, self._buffers, os.getpid()).atexit = False
+        self.queue = self.device.new_queue()
+        for index, state in enumerate(self.plan.states):
+            self._buffers[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
+            self.reset_state(index)
+        for index, size in enumerate(self.plan.arenas):
+            self._buffers[Buffer("arena", index)] = self.device.buffer(size)
+        for index in range(len(self.plan.faults)):
+            self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
+            self._clear(index)
+        self._launches = [self._bind(step) for step in self.plan.steps]
+
+    def _bind(self, step: Step) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
+        name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]
+        function = self._executable.functions[name]
+        kernel = self.device.kernel(function, name, buffers, f"of {step.op} '{step.node}'")
+        return kernel, step.kernel.global_size, step.kernel.local_size
+
+    def _buffer(self, place: Buffer) -> Any:
+        """The device's buffer; a part of one is made when it is first asked for."""
+        if place.kind == "weight":
+            return self._executable.weights[place.index]
+        if place not in self._buffers:
+            self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
+        return self._buffers[place]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """inputs: arrays as they are stored (a model's are plain), C-contiguous. Returns logical arrays in API types.
+
+        Raises InputError where a kernel reports what is wrong with the data it got. The variables get their new values
+        when everything else has succeeded: a run that fails changes none.
+        """
+        places = {name: self._buffer(self.plan.inputs[name][0]) for name in inputs}
+        # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
+        sent = [self.queue.send(places[name], array) for name, array in inputs.items()]
+        self.enqueue()
+        if not self._executable.launched:
+            self.queue.finish()
+            self._executable.keep_launched()
+        self._check_faults()
+        outputs = {name: self._read(*place) for name, place in self.plan.outputs.items()}
+        del sent
+        for copy in self.plan.commits:
+            self.queue.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
+        return outputs
+
+    def read_state(self, index: int) -> np.ndarray:
+        """A variable's logical array in its API type."""
+        return self._read(Buffer("state", index), self.plan.states[index].spec)
+
+    def write_state(self, index: int, array: np.ndarray) -> None:
+        """array: logical, in the storage type."""
+        self.queue.write(self._buffers[Buffer("state", index)], array)
+
+    def reset_state(self, index: int) -> None:
+        """Gives a variable the value of the file."""
+        state = self.plan.states[index]
+        self.write_state(index, np.asarray(state.constant.array, state.spec.dtype.storage))
+
+    def enqueue(self) -> list[Any]:
+        """Enqueues every launch; returns their events."""
+        import pyopencl as cl  # noqa: PLC0415
+
+        queue, launch = self.queue.handle, cl.enqueue_nd_range_kernel
+        with self.device.translated("running the network"):
+            return [launch(queue, kernel, size, local) for kernel, size, local in self._launches]
+
+    def _check_faults(self) -> None:
+        """Raises the first fault of the run in order of execution; no flag stays set."""
+        found = []
+        for index, fault in enumerate(self.plan.faults):
+            flag = np.zeros(1, np.int32)
+            self.queue.read(self._buffers[Buffer("fault", index)], flag)
+            if flag[0]:
+                found.append(fault)
+                self._clear(index)
+        if found:
+            raise InputError(located(found[0].message, found[0].position or None, found[0].op, found[0].node))
+
+    def _clear(self, index: int) -> None:
+        self.queue.write(self._buffers[Buffer("fault", index)], np.zeros(1, np.int32))
+
+    def device_seconds(self) -> list[float]:
+        """One more run with the inputs as they are, which updates no variable: the seconds of every step (needs a
+        profiling device)."""
+        events = self.enqueue()
+        self.queue.finish()
+        with self.device.translated("reading the profile"):
+            return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
+
+    def _read(self, buffer: Buffer, spec: TensorSpec) -> np.ndarray:
+        stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
+        self.queue.read(self._buffer(buffer), stored)
+        return spec.layout.unpack(stored, spec.shape).astype(spec.dtype.api, copy=False)
+
+    def close(self) -> None:
+        """Gives its memory back."""
+        self._launches = []
+        release(self.device, self._buffers, os.getpid())

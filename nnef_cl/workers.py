@@ -1,0 +1,149 @@
+"""Workers: threads that run requests in the order they came, one thread per stream, and hand out futures."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnef_cl.errors import DeviceError
+from nnef_cl.turns import CLOSED
+
+Arrays = Mapping[str, np.ndarray]
+Outputs = dict[str, np.ndarray]
+Run = Callable[[Arrays, int | None], Outputs]
+"""Runs a request on the stream of that number, on any where None."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    order: int
+    inputs: Arrays
+    stream: int | None
+    future: Future[Outputs]
+
+    def do(self, run: Run) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            outputs = run(self.inputs, self.stream)
+        except BaseException as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(outputs)
+
+
+class Workers:
+    """The threads start with the first request. Methods may be called from any thread."""
+
+    def __init__(self, run: Run, count: int) -> None:
+        self._run = run
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._orders = itertools.count()
+        self._jobs: deque[_Job] = deque()
+        self._own: list[deque[_Job]] = [deque() for _ in range(count)]
+        self._threads: list[threading.Thread] = []
+        self._ending = False
+
+    def submit(self, inputs: Arrays, stream: int | None = None) -> Future[Outputs]:
+        """Raises DeviceError after the end."""
+        future: Future[Outputs] = Future()
+        with self._changed:
+            if self._ending:
+                raise DeviceError(CLOSED)
+            if not self._threads:
+                self._start()
+            job = _Job(next(self._orders), inputs, stream, future)
+            if stream is None:
+                self._jobs.append(job)
+                self._changed.notify()
+            else:
+                self._own[stream].append(job)
+                self._changed.notify_all()
+        return future
+
+    def end(self, *, cancel: bool = False, wait: bool = True) -> None:
+        """Nothing more is accepted; what waits is done, or cancelled. wait: return when all has ended."""
+        if self._process != os.getpid():
+            return
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        try:
+            if cancel:
+                self._cancel()
+            if wait:
+                for thread in self._threads:
+                    if thread is not threading.current_thread():
+                        thread.join()
+        except BaseException:  # the user's interruption: nobody waits for the rest
+            self._cancel()
+            raise
+
+    def _cancel(self) -> None:
+        with self._changed:
+            jobs = [job for queue in (self._jobs, *self._own) for job in queue]
+            for queue in (self._jobs, *self._own):
+                queue.clear()
+        for job in jobs:
+            job.future.cancel()
+
+    def _start(self) -> None:
+        """Daemons, because only `_end_all` knows when to end them at the interpreter's exit."""
+        _alive.add(self)
+        for number in range(len(self._own)):
+            name = f"nnef-cl stream {number}"
+            self._threads.append(threading.Thread(target=self._work, args=(number,), name=name, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self, number: int) -> None:
+        while (job := self._next(number)) is not None:
+            job.do(self._run)
+            del job  # while this thread waits nobody needs its arrays
+
+    def _next(self, number: int) -> _Job | None:
+        """The oldest request that this thread may do; None at the end."""
+        own, shared = self._own[number], self._jobs
+        with self._changed:
+            self._changed.wait_for(lambda: own or shared or self._ending)
+            waiting = [queue for queue in (own, shared) if queue]
+            return min(waiting, key=lambda queue: queue[0].order).popleft() if waiting else None
+
+
+_alive: weakref.WeakSet[Workers] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """No thread may be inside a driver when the process ends."""
+    for workers in list(_alive):
+        with contextlib.suppress(KeyboardInterrupt):
+            workers.end(cancel=True)
+
+
+def in_order(submit: Callable[[Any], Future[Outputs]], batches: Iterable[Any], ahead: int) -> Iterator[Outputs]:
+    """The results of all batches in their order; at most `ahead` batches are drawn beyond those whose results have been
+    taken. An error appears in its place and ends it."""
+    pending: deque[Future[Outputs]] = deque()
+    try:
+        for batch in batches:
+            pending.append(submit(batch))
+            while pending and (len(pending) >= ahead or pending[0].done()):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

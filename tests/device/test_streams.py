@@ -1,0 +1,240 @@
+"""Requests in flight: futures, order, back-pressure, errors, state per stream, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnef_cl
+from nnef_cl.device import open_device
+from nnef_cl.errors import DeviceError, InputError
+from nnef_cl.format.tensor_file import write_tensor
+
+NET = """version 1.0;
+extension KHR_enable_operator_expressions;
+graph net(x) -> (y)
+{
+    x = external(shape = [2, 16]);
+    k = variable(shape = [8, 16], label = 'k');
+    y = softmax(matmul(x, k, transposeA = false, transposeB = true));
+}
+"""
+COUNTER = """version 1.0;
+extension KHR_enable_operator_expressions;
+graph net(x) -> (y)
+{
+    x = external(shape = [1, 4]);
+    n = variable(shape = [1, 4], label = 'n');
+    y = update(n, n + x);
+}
+"""
+LOOKUP = """version 1.0;
+graph net(i) -> (y)
+{
+    i = external<integer>(shape = [3]);
+    t = variable(shape = [5, 2], label = 't');
+    y = gather(t, i, axis = 0);
+}
+"""
+
+
+def written(folder: Path, text: str, **arrays: np.ndarray) -> Path:
+    folder.mkdir()
+    (folder / "graph.nnef").write_text(text)
+    for label, array in arrays.items():
+        with (folder / f"{label}.dat").open("wb") as stream:
+            write_tensor(stream, array)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    k = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
+    return written(tmp_path_factory.mktemp("net") / "model", NET, k=k)
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("counter") / "model", COUNTER, n=np.zeros((1, 4), np.float32))
+
+
+@pytest.fixture(scope="module")
+def lookup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    return written(tmp_path_factory.mktemp("lookup") / "model", LOOKUP, t=table)
+
+
+def wait_for_workers() -> None:
+    """Until the threads of sessions that were dropped have ended."""
+    while any(thread.name.startswith("nnef-cl stream") for thread in threading.enumerate()):
+        time.sleep(0.01)
+
+
+def inputs(count: int) -> list[dict[str, np.ndarray]]:
+    random = np.random.default_rng(1)
+    return [{"x": random.standard_normal((2, 16)).astype(np.float32)} for _ in range(count)]
+
+
+@pytest.mark.parametrize("streams", (1, 3))
+def test_every_way_to_ask_gives_the_same(net: Path, selector: str, streams: int) -> None:
+    xs = inputs(10)
+    with nnef_cl.load(net, device=selector) as session:
+        expected = [session.run(x)["y"] for x in xs]
+    with nnef_cl.load(net, device=selector, streams=streams) as session:
+        assert session.streams == streams
+
+        async def gathered() -> list[dict[str, np.ndarray]]:
+            return await asyncio.gather(*map(session.run_async, xs))
+
+        futures = [session.submit(x) for x in xs]
+        ways = [map(session.run, xs), [f.result() for f in futures], session.map(xs), asyncio.run(gathered())]
+        for outputs in ways:
+            np.testing.assert_array_equal([one["y"] for one in outputs], expected)
+
+
+def test_map_draws_no_more_than_it_needs(net: Path, selector: str) -> None:
+    drawn = 0
+
+    def endless() -> Iterator[dict[str, np.ndarray]]:
+        nonlocal drawn
+        for x in inputs(1) * 10**6:
+            drawn += 1
+            yield x
+
+    with nnef_cl.load(net, device=selector, streams=2) as session:
+        results = session.map(endless())
+        assert drawn == 0
+        for taken in range(1, 50):
+            next(results)
+            assert drawn <= taken + 4
+        results.close()
+        session.run(inputs(1)[0])
+
+
+def test_threads_submit_for_seconds(net: Path, selector: str) -> None:
+    """Eight threads, each with every way to ask; every result is checked."""
+    xs = inputs(8)
+    wrong: list[str] = []
+    with nnef_cl.load(net, device=selector, streams=3) as session:
+        expected = [session.run(x)["y"] for x in xs]
+        end = time.monotonic() + 2
+
+        def work(k: int) -> None:
+            order = [k, *range(8)]
+            while time.monotonic() < end:
+                futures = [session.submit(xs[i]) for i in order]
+                got = [session.run(xs[k]), *(f.result() for f in futures), *session.map(xs[i] for i in order)]
+                for i, outputs in zip([k, *order, *order], got, strict=True):
+                    if not np.array_equal(outputs["y"], expected[i]):
+                        wrong.append(f"thread {k}, input {i}")
+
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
+def test_an_error_harms_no_other_request(lookup: Path, selector: str) -> None:
+    good, bad = {"i": np.array([0, 2, 4])}, {"i": np.array([0, 5, 1])}
+    with nnef_cl.load(lookup, device=selector, streams=2) as session:
+        asked = [good, bad, {"i": np.zeros(2, np.int64)}, {"wrong": 1}, good] * 10
+        futures = [session.submit(one) for one in asked]
+        for one, future in zip(asked, futures, strict=True):
+            if one is good:
+                np.testing.assert_array_equal(future.result()["y"], [[0, 1], [4, 5], [8, 9]])
+            else:
+                with pytest.raises(InputError):
+                    future.result()
+        results = session.map([good, bad, good])
+        next(results)
+        with pytest.raises(InputError):
+            next(results)
+
+
+def test_the_end_waits_for_requests(net: Path, selector: str) -> None:
+    xs = inputs(200)
+    session = nnef_cl.load(net, device=selector, streams=2)
+    futures = [session.submit(x) for x in xs]
+    session.close()
+    assert all(future.done() for future in futures)
+    assert [future.result()["y"].shape for future in futures] == [(2, 8)] * 200
+    for ask in (session.submit, session.run, lambda x: next(session.map([x]))):
+        with pytest.raises(DeviceError, match="closed"):
+            ask(xs[0])
+
+
+def test_an_exception_cancels_what_has_not_begun(net: Path, selector: str) -> None:
+    with pytest.raises(KeyboardInterrupt), nnef_cl.load(net, device=selector, streams=2) as session:
+        futures = [session.submit(x) for x in inputs(2000)]
+        raise KeyboardInterrupt
+    assert all(future.done() for future in futures)
+    assert futures[-1].cancelled()
+    with pytest.raises(CancelledError):
+        futures[-1].result()
+
+
+def test_a_dropped_session_finishes_its_requests(net: Path, selector: str) -> None:
+    futures = [nnef_cl.load(net, device=selector, streams=2).submit(x) for x in inputs(3)]
+    assert [future.result(60)["y"].shape for future in futures] == [(2, 8)] * 3
+
+
+def test_nothing_grows(net: Path, selector: str) -> None:
+    wait_for_workers()
+    device = open_device(selector)
+    before = device.allocated
+    session = nnef_cl.load(net, device=selector, streams=3)
+    loaded = device.allocated
+    assert loaded == before + sum(session.memory.values())
+    for _ in session.map(inputs(8) * 100):
+        pass
+    assert device.allocated == loaded
+    session.close()
+    assert device.allocated == before
+    session = nnef_cl.load(net, device=selector, streams=2)
+    session.submit(inputs(1)[0]).result()
+    del session
+    wait_for_workers()
+    assert device.allocated == before
+
+
+def test_each_stream_has_its_variables(counter: Path, selector: str) -> None:
+    one = {"x": np.ones((1, 4), np.float32)}
+    with nnef_cl.load(counter, device=selector, streams=2) as session:
+        for ask in (session.run, session.submit, lambda x: session.submit(x).result()):
+            with pytest.raises(InputError, match="stream=0 to 1"):
+                future = ask(one)
+                future.result()
+        for k, outputs in enumerate(session.map([one] * 5, stream=1)):
+            assert outputs["y"][0, 0] == k + 1
+        assert session.run(one, stream=0)["y"][0, 0] == 1
+        assert [state["n"][0, 0] for state in session.states] == [1, 5]
+        assert session.state["n"][0, 0] == 1
+        session.states[1]["n"] = np.full((1, 4), 9, np.float32)
+        assert session.submit(one, stream=1).result()["y"][0, 0] == 10
+        session.reset()
+        assert [state["n"][0, 0] for state in session.states] == [0, 0]
+    with nnef_cl.load(counter, device=selector, streams="auto") as session:
+        assert session.streams == 1
+        assert [outputs["y"][0, 0] for outputs in session.map([one] * 3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("streams", (0, -1, True, 1.5, "many", None, 10**6))
+def test_a_wrong_number_of_streams(net: Path, selector: str, streams: object) -> None:
+    with pytest.raises(InputError, match="streams: expected"):
+        nnef_cl.load(net, device=selector, streams=streams)  # type: ignore[arg-type]
+
+
+def test_a_wrong_stream(net: Path, selector: str) -> None:
+    with nnef_cl.load(net, device=selector, streams=2) as session:
+        for stream in (2, -1, "0"):
+            with pytest.raises(InputError, match="stream: expected 0 to 1"):
+                session.run(inputs(1)[0], stream=stream)  # type: ignore[arg-type]
