@@ -6,7 +6,9 @@ void ${p.name}(${p.arguments})
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\
         const int m = min(mtile * ${p.tile}, ${p.rows - p.tile});
-        const int column = ntile * ${p.lanes};
+% for k, place in enumerate(p.places):
+        const int n${k} = ${place};
+% endfor
         __global const float *row = a + ${p.a_start};
         __global const float *panel = b + ${p.b_start};
 % for t in range(p.tile):

@@ -108,20 +108,23 @@ class Matmul(GridKernel):
             strides.append(strides[-1] * extent)
         return tuple(reversed(strides[: len(self.batch) + 2]))
 
+    @property
+    def places(self) -> list[str]:
+        """C text: the first column of each vector. The last vectors begin early enough to end with the row."""
+        columns = [f"ntile * {self.lanes} + {block * self.width}" for block in range(self.blocks)]
+        if self.columns % self.lanes == 0 or self.columns < self.width:
+            return columns
+        return [f"min({column}, {self.columns - self.width})" for column in columns]
+
     def finish(self, row: int, block: int) -> list[str]:
-        """Epilogue and store of one accumulator: as a vector, lane by lane where the row ends inside it."""
-        column = f"column + {block * self.width}"
-        value = f"c{row}_{block}"
-        vector = self._store(value, f"({column})", f"(m + {row})", self.width)
-        if self.columns % self.lanes == 0:
-            return ["{", *vector, "}"]
-        if self.width == 1:
-            return [f"if ({column} < {self.columns}) {{", *vector, "}"]
-        lanes = self._store("lanes[lane]", f"({column} + lane)", f"(m + {row})", 1)
+        """Epilogue and store of one accumulator: as a vector, lane by lane where a row is shorter than that."""
+        value, column, place = f"c{row}_{block}", f"n{block}", f"(m + {row})"
+        if self.columns >= self.width:
+            return ["{", *self._store(value, column, place, self.width), "}"]
         return [
-            f"if ({column} + {self.width} <= {self.columns}) {{", *vector,
-            f"}} else {{ float lanes[{self.width}]; vstore{self.width}({value}, 0, lanes);",
-            f"for (int lane = 0; lane < {self.width} && {column} + lane < {self.columns}; ++lane) {{", *lanes, "} }",
+            f"{{ float lanes[{self.width}]; vstore{self.width}({value}, 0, lanes);",
+            f"for (int lane = 0; lane < {self.columns}; ++lane) {{",
+            *self._store("lanes[lane]", "lane", place, 1), "} }",
         ]  # fmt: skip
 
     def _store(self, value: str, column: str, row: str, width: int) -> list[str]:
@@ -145,21 +148,30 @@ class Matmul(GridKernel):
 
 @dataclass(frozen=True)
 class PackPanels(PackFloats):
-    """(batch..., K, N), or (batch..., N, K) where transposed -> [batch][N tiles][K][lanes], padded with zeros."""
+    """(batch..., K, N), or (batch..., N, K) where transposed -> [batch][N tiles][K][blocks x width].
 
-    lanes: int
+    Vectors that would pass the last column end with it; zeros fill one that is wider than the matrix.
+    """
+
+    width: int
+    blocks: int
     transposed: bool
 
     def shape(self, matrix: Shape) -> Shape:
         *batch, depth, columns = (*matrix[:-2], *matrix[-2:][:: -1 if self.transposed else 1])
-        return (*batch, -(-columns // self.lanes), depth, self.lanes)
+        lanes = self.width * self.blocks
+        return (*batch, -(-columns // lanes), depth, lanes)
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         b = np.swapaxes(matrix, -1, -2) if self.transposed else matrix
-        *batch, depth, columns = b.shape
-        tiles = -(-columns // self.lanes)
-        padded = zero_padded(b, (*batch, depth, tiles * self.lanes))
-        return np.moveaxis(padded.reshape(*batch, depth, tiles, self.lanes), -2, -3)
+        *batch, tiles, depth, lanes = self.shape(matrix.shape)
+        columns = b.shape[-1]
+        if columns < self.width:
+            b = zero_padded(b, (*batch, depth, self.width))
+        elif columns % lanes:
+            first = np.minimum(np.arange(tiles * self.blocks) * self.width, columns - self.width)
+            b = b[..., (first[:, None] + np.arange(self.width)).reshape(-1)]
+        return np.moveaxis(b.reshape(*batch, depth, tiles, lanes), -2, -3)
 
 
 def panel_tiles(rows: int, columns: int, target: Target) -> tuple[int, list[Sizes]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nnef_cl.conformance.case import Case, case, f32, given, weights
 
-SIZES = ((1, 7, 5), (5, 1, 3), (3, 4, 1), (1, 1, 1), (16, 16, 16), (17, 20, 33), (4, 33, 48), (1, 64, 40), (8, 8, 100))
+SIZES = ((1, 7, 5), (5, 1, 3), (3, 4, 1), (1, 1, 1), (16, 16, 16), (17, 20, 33), (4, 33, 48), (1, 64, 40), (8, 8, 100),
+         (29, 3, 70), (2, 9, 130), (31, 2, 17))
 """Rows, depth, columns."""
 
 
@@ -21,6 +22,12 @@ def products() -> list[Case]:
         case("matmul", f32(1, 4, 5), f32(3, 5, 6)),
         case("matmul", f32(3, 4, 5), weights(1, 5, 20)),
         case("matmul", f32(2, 1, 4, 5), f32(1, 3, 5, 6)),
+        case("matmul", f32(3, 2, 7, 5), weights(1, 1, 5, 37)),
+        case("matmul", f32(3, 2, 1, 5), weights(3, 1, 5, 21)),
+        case("matmul", f32(3, 2, 7, 5), weights(1, 2, 5, 9)),
+        case("matmul", f32(4, 5, 6), f32(1, 5, 23), transposeA=True),
+        case("matmul", f32(4, 1, 6), f32(1, 70, 6), transposeB=True),
+        case("matmul", f32(2, 3, 6), f32(2, 6, 74)),
         case("matmul", f32(2, 3, 4, 5), f32(2, 3, 17, 5), transposeB=True),
         case("matmul", weights(4, 5), f32(5, 6)),
         case("matmul", f32(1, 2, 1, 2, 1, 2, 3, 4), f32(2, 2, 1, 1, 1, 2, 4, 3)),

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import CStep, Expression
-from nnef_cl.codegen.grid import Grid
-from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Output, Packed, Scratch, Sizes, Space
+from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Output, Scratch
 from nnef_cl.codegen.kernels import lookup
 from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.exchange import exchange as exchange_kernel
-from nnef_cl.codegen.kernels.matmul import Matmul, PackPanels, panel_tiles
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
 from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides, channel_guard
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
@@ -37,7 +34,7 @@ from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
-from nnef_cl.ops.tiled_launch import conv_tiles, conv_tiles_launch, matmul_tiles
+from nnef_cl.ops.tiled_launch import conv_tiles, conv_tiles_launch
 from nnef_cl.ops.windows import Window, down_window, up_window
 from nnef_cl.ops.winograd import winograd_candidates
 
@@ -500,66 +497,3 @@ def softmax(problem: Problem, target: Target) -> list[Candidate]:
     along = softmax_rows(x, axes, target)
     others = [Candidate(kernel.stem, (Launch(kernel, (Input(0), Output())),)) for kernel in kernels]
     return others if along is None else [along, *others]
-
-
-# Matrix product --------------------------------------------------------------------------------------------
-def matmul(problem: Problem, target: Target) -> list[Candidate]:
-    """On work-group tiles where the device is one for them; on register tiles."""
-    rows, columns = problem.outputs[0].shape[-2:]
-    _, tiles = panel_tiles(rows, columns, target)
-    plain = _matmul(problem, target, tiles[0])
-    space = Space(tuple(tiles), partial(_matmul, problem, target))
-    return [*matmul_tiles(problem, target), replace(plain, space=space)]
-
-
-def _matmul(problem: Problem, target: Target, sizes: Sizes) -> Candidate:
-    """B packed in panels: once at load where it is constant, by a copy kernel before each product otherwise."""
-    a, b = problem.inputs
-    y, attrs = problem.outputs[0], problem.attrs
-    rows, columns = y.shape[-2:]
-    depth = a.shape[-2] if attrs["transposeA"] else a.shape[-1]
-    batch = y.shape[:-2]
-    width, (blocks, tile) = panel_tiles(rows, columns, target)[0], sizes
-    lanes = width * blocks
-    tiles = -(-columns // lanes)
-    packed_shape = (*b.shape[:-2], tiles, depth, lanes)
-    a_strides = row_major_strides(a.shape)
-    a_batch = [0 if n == 1 else s for n, s in zip(a.shape[:-2], a_strides, strict=False)]
-    a_matrix = (a_strides[-1], a_strides[-2]) if attrs["transposeA"] else a_strides[-2:]
-    panels = [0 if n == 1 else s for n, s in zip(b.shape[:-2], row_major_strides(packed_shape), strict=False)]
-    grid = Grid.of(math.prod(batch) * tiles * -(-rows // tile), target, max(2, width), depth * tile)
-    extras = tuple(broadcast_strides(e, y) for e in problem.epilogue.operands)
-    kernel = Matmul(
-        batch, rows, columns, depth, (*a_batch, *a_matrix), tuple(panels), extras, problem.epilogue, width,
-        blocks, tile, grid,
-    )  # fmt: skip
-    rest = (*extra_operands(problem), Output())
-    if problem.constants[1] is not None:
-        packed = Packed(1, PackPanels(lanes, attrs["transposeB"]))
-        return Candidate("matmul", (Launch(kernel, (Input(0), packed, *rest)),))
-    packs = _panel_copies(b, attrs["transposeB"], packed_shape, columns, target)
-    packing = [Launch(pack, (Input(1), Scratch(0))) for pack in packs]
-    launches = (*packing, Launch(kernel, (Input(0), Scratch(0), *rest)))
-    return Candidate("matmul", launches, (TensorSpec(packed_shape),))
-
-
-def _panel_copies(b: TensorSpec, transposed: bool, packed: Shape, columns: int, target: Target) -> list[Kernel]:
-    """Kernels that pack B at run time. Rows of B become panels as vectors where no element has to be tested, so the
-    last panel, with zeros behind its columns, has a kernel of its own."""
-    *batch, tiles, depth, lanes = packed
-    strides, results = row_major_strides(b.shape), row_major_strides(packed)
-    k_step, n_step = (strides[-1], strides[-2]) if transposed else strides[-2:]
-    source = (*strides[:-2], n_step * lanes, k_step, n_step)
-
-    def copy(first: int, last: int) -> Kernel:
-        inside = columns - first * lanes
-        guard = Guard(len(batch), len(batch) + 2, lanes, inside, "zero") if last * lanes > columns else None
-        places = (source, first * n_step * lanes), (results, first * depth * lanes)
-        return affine_copy("pack panels", F32, (*batch, last - first, depth, lanes), *places, target, guard)
-
-    whole = columns // lanes
-    if transposed or whole in (0, tiles):
-        return [copy(0, tiles)]
-    return [copy(0, whole), copy(whole, tiles)]
-
-

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.ir.layout import Shape
-from nnef_cl.ops import lowering
+from nnef_cl.ops import matmul_launch
 from nnef_cl.ops.base import op
 from nnef_cl.ops.shapes import check_rank, require, text
 
@@ -40,7 +40,7 @@ OPS = (
     op("""fragment matmul( A: tensor<scalar>, B: tensor<scalar>, transposeA: logical = false,
           transposeB: logical = false ) -> ( C: tensor<scalar> );""",
        about="Matrix products over the last two axes, either side transposed; leading axes are broadcast.",
-       infer=matmul_shape, reference=matmul, lower=lowering.matmul, flops=matmul_flops, fusable=True),
+       infer=matmul_shape, reference=matmul, lower=matmul_launch.matmul, flops=matmul_flops, fusable=True),
     op("""fragment linear( input: tensor<scalar>, filter: tensor<scalar>, bias: tensor<scalar> = 0.0 )
           -> ( output: tensor<scalar> )
           { output = matmul(input, filter, transposeA = false, transposeB = true) + bias; }"""),
