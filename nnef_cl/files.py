@@ -1,10 +1,23 @@
-"""Text files that users name: regular ones, of a bounded size."""
+"""Files that users name: text of a bounded size, and what stands for many files."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from nnef_cl.errors import UsageError
+
+MAGIC = re.compile(r"[*?[]")
+"""What makes a name a pattern."""
+
+
+def stands_for_many(text: str) -> bool:
+    """Whether it is a folder or a pattern such as images/*.jpg; a file that has such a name is a file."""
+    path = Path(text)
+    try:
+        return path.is_dir() or (MAGIC.search(text) is not None and not path.exists())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{text}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_text(path: Path, most: int) -> str:

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -125,13 +124,22 @@ def _read_dat(path: Path) -> np.ndarray:
 def _read_image(path: Path, name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:
     """[1, C, H, W] or [1, H, W, C]: cut to the input's aspect ratio around the centre and scaled to its size."""
     channels, height, width = _image_extents(name, spec, options)
+    scale, bias = _line(channels, options)
     pixels = _pixels(path, channels, (width, height)).reshape(height, width, channels)
+    nchw = options.layout == "nchw"
+    values = np.empty((1, channels, height, width) if nchw else (1, height, width, channels), np.float32)
+    for channel in range(channels):
+        plane = values[0, channel] if nchw else values[0, ..., channel]
+        np.multiply(pixels[..., channel], scale[channel], out=plane, dtype=np.float32)
+        plane += bias[channel]
+    return values
+
+
+def _line(channels: int, options: ImageOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel what a pixel is multiplied by and what is added then: one pass over an image instead of four."""
     low, high = options.range
-    values = pixels.astype(np.float32) * ((high - low) / 255) + low
-    values = (values - _per_channel(options.mean, channels, "mean")) / _per_channel(options.std, channels, "std")
-    if options.layout == "nchw":
-        values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values[None], dtype=np.float32)
+    mean, std = (_per_channel(getattr(options, name), channels, name) for name in ("mean", "std"))
+    return ((high - low) / 255 / std).astype(np.float32), ((low - mean) / std).astype(np.float32)
 
 
 def _image_extents(name: str, spec: TensorSpec, options: ImageOptions) -> tuple[int, int, int]:
@@ -167,8 +175,8 @@ def _pixels(path: Path, channels: int, extents: tuple[int, int]) -> np.ndarray:
         raise InputError(f"{path}: cannot be read as {', '.join(ARRAYS)} or an image: {error}") from error
 
 
-def _per_channel(values: tuple[float, ...], channels: int, option: str) -> Any:
+def _per_channel(values: tuple[float, ...], channels: int, option: str) -> np.ndarray:
     if len(values) not in (1, channels):
         count = "one value" if channels == 1 else f"1 or {channels} values"
         raise InputError(f"--{option}: expected {count}, one per channel, got {len(values)}")
-    return np.asarray(values, np.float32)
+    return np.broadcast_to(np.asarray(values, np.float64), channels)

@@ -5,27 +5,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnef_cl.commands import common
+from nnef_cl.commands import common, ranking, streaming
 from nnef_cl.errors import UsageError
-from nnef_cl.files import not_a_file, read_text
+from nnef_cl.files import not_a_file
 
 if TYPE_CHECKING:
     import numpy as np
 
     from nnef_cl.preprocess import ImageOptions
     from nnef_cl.session import Session
-
-MOST_LABEL_BYTES = 64 << 20
-LABELLED_TOP = 5
-"""Classes listed where labels are given and --top is not."""
-
 
 class Format(str, Enum):
     """How outputs are written."""
@@ -49,13 +44,34 @@ def run(
         typer.Option(
             "-i", "--input", metavar="NAME=FILE", show_default=False,
             help=".npy, .npz, .dat or an image; the name may be left out where there is one input. Repeatable: "
-            "several files of one input make a batch. Without this: random input.",
+            "several files of one input make a batch. A folder or a quoted pattern ('images/*.jpg'): every file is run "
+            "by itself. Without this: random input.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the outputs into this folder.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="PATH", show_default=False,
+            help="Write the outputs into this folder. Of many inputs: a .npz file each, or one .jsonl or .csv file.",
+        ),
     ] = None,
-    output_format: Annotated[Format, typer.Option("--format", help="Of the written files.")] = Format.npy,
+    output_format: Annotated[
+        Format | None,
+        typer.Option("--format", show_default=False, help="Of the written files: npy (default), npz, dat."),
+    ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Run every file of -i by itself, as those of a folder or pattern.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Of many inputs: run those that have no result in -o yet.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Of many inputs: replace results that exist; refused otherwise.")
+    ] = False,
+    streams: Annotated[
+        str | None,
+        typer.Option("--streams", metavar="N", show_default=False, help="Of many inputs: run at once; default: auto."),
+    ] = None,
     dump: Annotated[
         list[str] | None,
         typer.Option("--dump", metavar="TENSOR", help="Also return this intermediate tensor, or all. Repeatable."),
@@ -97,10 +113,19 @@ def run(
     """Run a model; one that updates variables is worth several runs."""
     from nnef_cl.format.model_writer import check_target
 
-    given = parse_inputs(inputs or [])
+    texts = [split_input(text) for text in inputs or []]
+    many = streaming.wanted(texts, output, each or resume or overwrite)
     options = image_options(mean, std, value_range, layout.value)
-    names = read_labels(labels)
-    common.check_output(output, "-o", folder=True)
+    names = ranking.read_labels(labels)
+    if many:
+        other = output_format not in (None, Format.npz)
+        for option, given in (("--cycles", cycles > 1), ("--save", save is not None), ("--format", other)):
+            if given:
+                raise UsageError(f"{option} does not go with many inputs")
+    elif streams is not None:
+        raise UsageError("--streams is for many inputs: a folder, a pattern, or --each")
+    files = [] if many else parse_inputs(texts)
+    common.check_output(output, "-o", folder=not (many and streaming.one_file(output)))
     if save is not None:
         check_target(save)
     keep: Any = "all" if dump and "all" in dump else tuple(dump or ())
@@ -110,32 +135,41 @@ def run(
         "device": device, "shapes": shapes, "keep": keep, "dialect": dialect, "ops": table,
         "precision": precision.value, "tuning": tuning,
     }  # fmt: skip
+    if many:
+        job = streaming.Job(texts, output, options, top, names, resume, overwrite, streams or "auto")
+        streaming.run_each(model, job, loading)
+        return
     with common.open_session(model, **loading) as session:
         common.warn(session.source_graph)
-        arrays = _arrays(session, given, options, seed)
+        arrays = _arrays(session, files, options, seed)
         for _ in range(cycles):
             results = session.run(arrays)
         _print_results(session, results)
         if top or names:
-            _print_top({n: results[n] for n in session.outputs}, top or LABELLED_TOP, names)
+            ranking.print_top({n: results[n] for n in session.outputs}, top or ranking.LABELLED_TOP, names)
         if save is not None:
             session.save(save)
             common.console().print(f"model written to {save}")
     if output is not None:
         common.make_folder(output, "-o")
-        common.write_files(output_files(output, results, output_format))
+        common.write_files(output_files(output, results, output_format or Format.npy))
         common.console().print(f"written to {output}")
 
 
 # Inputs ----------------------------------------------------------------------------------------------------
-def parse_inputs(texts: list[str]) -> list[tuple[str, Path]]:
-    """'NAME=FILE' or 'FILE' -> (name or '', path); UsageError where a file is missing."""
+def split_input(text: str) -> tuple[str, str]:
+    """'NAME=FILE' or 'FILE' -> (name or '', file)."""
+    match = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", text, re.DOTALL)
+    return (match[1], match[2]) if match else ("", text)
+
+
+def parse_inputs(texts: Iterable[tuple[str, str]]) -> list[tuple[str, Path]]:
+    """(name or '', file) -> with a path; UsageError where a file is missing."""
     found = []
-    for text in texts:
-        match = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", text)
-        name, path = (match[1], Path(match[2])) if match else ("", Path(text))
+    for name, text in texts:
+        path = Path(text)
         if not path.is_file():
-            raise UsageError(f"-i {text}: {not_a_file(path)}")
+            raise UsageError(f"-i {f'{name}=' if name else ''}{text}: {not_a_file(path)}")
         found.append((name, path))
     return found
 
@@ -198,16 +232,6 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
     return numbers
 
 
-def read_labels(path: Path | None) -> list[str]:
-    """One label per line, [] without a file; UsageError."""
-    if path is None:
-        return []
-    try:
-        return read_text(path, MOST_LABEL_BYTES).splitlines()
-    except UsageError as error:
-        raise UsageError(f"--labels {error}") from error
-
-
 # Outputs ---------------------------------------------------------------------------------------------------
 def _print_results(session: Session, results: Mapping[str, np.ndarray]) -> None:
     out = common.console()
@@ -230,28 +254,6 @@ def statistics(array: np.ndarray) -> tuple[str, str, str, str]:
         return "", "", "", str(array.size)
     low, mean, high = (f"{value:.6g}" for value in (finite.min(), finite.mean(), finite.max()))
     return low, mean, high, str(array.size - finite.size)
-
-
-def _print_top(outputs: Mapping[str, np.ndarray], count: int, names: list[str]) -> None:
-    out = common.console()
-    for name, array in outputs.items():
-        for item, ranking in enumerate(ranked(name, array, count, names)):
-            out.print(f"\n{name}, item {item}")
-            table = common.table("class", "value", "label", numbers=("class", "value"))
-            for index, value in ranking:
-                table.add_row(str(index), f"{value:.6g}", names[index] if names else "")
-            out.print(table)
-
-
-def ranked(name: str, array: np.ndarray, count: int, names: list[str]) -> list[list[tuple[int, float]]]:
-    """Per item of the batch the `count` largest (class, value). UsageError where labels do not fit."""
-    rows = array.reshape(array.shape[0], -1) if array.ndim >= 2 else array.reshape(1, -1)
-    if names and len(names) != rows.shape[1]:
-        raise UsageError(f"--labels: expected {rows.shape[1]} lines, one per value of '{name}', got {len(names)}")
-    order = (-rows.astype(float)).argsort(axis=1, kind="stable")[:, :count]
-    return [
-        [(int(k), float(row[k])) for k in indices] for row, indices in zip(rows, order, strict=True)
-    ]  # fmt: skip
 
 
 def output_files(

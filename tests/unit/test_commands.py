@@ -18,7 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 from nnef_cl import bench, preprocess
-from nnef_cl.commands import COMMANDS, app, common, demo, dump, info, run
+from nnef_cl.commands import COMMANDS, app, common, demo, dump, info, ranking, run
 from nnef_cl.demo import held_out_digits, model_folder
 from nnef_cl.device.environment import request_threads
 from nnef_cl.errors import DeviceError, Error, FileFormatError, InputError, UnsupportedError, UsageError
@@ -251,11 +251,11 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_inputs_need_files(tmp_path: Path) -> None:
     path = tmp_path / "a=b.npy"
     np.save(path, np.zeros(1))
-    assert run.parse_inputs([f"x={path}", str(path)]) == [("x", path), ("", path)]
+    assert run.parse_inputs(run.split_input(one) for one in [f"x={path}", str(path)]) == [("x", path), ("", path)]
     with pytest.raises(UsageError, match="no such file"):
-        run.parse_inputs(["x=absent.npy"])
+        run.parse_inputs(run.split_input(one) for one in ["x=absent.npy"])
     with pytest.raises(UsageError, match="is a folder"):
-        run.parse_inputs([f"x={tmp_path}"])
+        run.parse_inputs(run.split_input(one) for one in [f"x={tmp_path}"])
 
 
 def test_files_find_their_inputs(tmp_path: Path) -> None:
@@ -367,10 +367,10 @@ def test_hostile_inputs_and_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
     with pytest.raises(InputError, match="cannot identify image"):
         read_input([tmp_path / "a.eps"], "x", TensorSpec((1, 1, 8, 8)), ImageOptions())
-    monkeypatch.setattr(run, "MOST_LABEL_BYTES", 100)
+    monkeypatch.setattr(ranking, "MOST_LABEL_BYTES", 100)
     for path, message in ((Path("/dev/zero"), "cannot be read: is not a regular file"), (tmp_path / "a.npy", "has more than 100 bytes")):
         with pytest.raises(UsageError, match=f"--labels {path}: {message}"):
-            run.read_labels(path)
+            ranking.read_labels(path)
 
 
 def test_threads_are_bounded() -> None:
@@ -422,10 +422,10 @@ def test_bad_image_options(mean: str, std: str, limits: str, message: str) -> No
 # Outputs ---------------------------------------------------------------------------------------------------
 def test_ranking() -> None:
     y = np.array([[0.1, 0.7, 0.2], [3.0, 1.0, 2.0]], np.float32)
-    ranking = run.ranked("y", y, 2, [])
-    assert [[index for index, _ in item] for item in ranking] == [[1, 2], [0, 2]]
+    ranked = ranking.ranked("y", y, 2, [])
+    assert [[index for index, _ in item] for item in ranked] == [[1, 2], [0, 2]]
     with pytest.raises(UsageError, match="expected 3 lines, one per value of 'y', got 2"):
-        run.ranked("y", y, 2, ["a", "b"])
+        ranking.ranked("y", y, 2, ["a", "b"])
 
 
 def test_statistics_leave_out_what_is_not_finite() -> None:

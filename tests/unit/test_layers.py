@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("state", "pool", "workers"),
     ("session", "peak"),
     ("bench", "conformance", "peers", "preprocess"),
-    ("profiling", "tuning"),
+    ("profiling", "tuning", "pipeline", "throughput"),
     ("commands",),
     ("__main__",),
     ("__init__",),

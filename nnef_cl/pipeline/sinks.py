@@ -1,0 +1,318 @@
+"""Where results go, each exactly once: .npz files in a folder, JSON lines, CSV; and what an earlier run left there."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import math
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnef_cl.errors import Error, UsageError
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.pipeline import RECORD_FILES
+from nnef_cl.pipeline.sources import Arrays, Item
+
+WRITERS = 2
+UNFINISHED = ".part"
+"""Behind the name of an .npz file that is being written."""
+TEXT = ("utf-8", "surrogateescape")
+"""Encoding and error handler: file names that are no UTF-8 survive."""
+
+Rank = Callable[[str, np.ndarray], list[list[tuple[int, float]]]]
+"""Output's name and array -> per row the largest (class, value)."""
+
+
+@dataclass(frozen=True)
+class Top:
+    """The largest values of outputs. rank: finds them. count: at most how many. labels: of the classes, or [].
+    outputs: those that are ranked, in order."""
+
+    rank: Rank
+    count: int
+    labels: Sequence[str]
+    outputs: Mapping[str, TensorSpec]
+
+
+def refuse_existing(output: Path, items: Sequence[Item]) -> None:
+    """Raises UsageError where results would be overwritten."""
+    paths = [output] if is_file(output) else [npz_path(output, item) for item in items]
+    existing = [path for path in paths if os.path.lexists(path) and not (path.is_file() and not path.stat().st_size)]
+    if existing:
+        others = f" and {len(existing) - 1} more of the results exist" if existing[1:] else " exists"
+        raise UsageError(f"{existing[0]}{others}: --resume goes on, --overwrite begins anew")
+
+
+def is_file(output: Path) -> bool:
+    """Whether all results go into one file, by its ending; else into a folder."""
+    return output.suffix.lower() in RECORD_FILES
+
+
+def open_sink(output: Path, top: Top | None) -> Sink:
+    """top: what is kept of the outputs; None: all values."""
+    if not is_file(output):
+        return NpzFolder(output)
+    return Csv(output, top) if output.suffix.lower() == ".csv" else JsonLines(output, top)
+
+
+class Sink(ABC):
+    """Results on disk: `finished` where an earlier run is to be continued, `begin`, `write` per item, `close`."""
+
+    @abstractmethod
+    def finished(self, items: Sequence[Item]) -> set[str]:
+        """Names whose results an earlier run has written. Raises UsageError where it wrote something else."""
+
+    @abstractmethod
+    def begin(self, go_on: bool) -> None:
+        """go_on: behind what `finished` has found; else anew. Raises Error."""
+
+    @abstractmethod
+    def write(self, item: Item, outputs: Arrays) -> None:
+        """All or nothing, as far as `finished` can see; by `close` at the latest. Raises Error, of earlier items too."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Writes what is left. Raises Error."""
+
+
+class NpzFolder(Sink):
+    """One .npz per item, below the folder as the inputs lie below theirs: a/x.jpg -> a/x.jpg.npz.
+
+    Threads write them: making a file takes longer than filling it, and most of that is waiting.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(WRITERS, "writer")
+        self._writing: deque[Future[None]] = deque()
+
+    def finished(self, items: Sequence[Item]) -> set[str]:
+        return {item.name for item in items if zipfile.is_zipfile(npz_path(self._folder, item))}
+
+    def begin(self, go_on: bool) -> None:
+        """Nothing to do: what is complete has its name."""
+
+    def write(self, item: Item, outputs: Arrays) -> None:
+        self._writing.append(self._pool.submit(self._write, item, outputs))
+        while self._writing and (len(self._writing) > 2 * WRITERS or self._writing[0].done()):
+            self._writing.popleft().result()
+
+    def _write(self, item: Item, outputs: Arrays) -> None:
+        path = npz_path(self._folder, item)
+        unfinished = path.with_name(path.name + UNFINISHED)
+        with _errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with unfinished.open("wb") as stream:
+                    np.savez(stream, **outputs)  # type: ignore[arg-type]
+                unfinished.replace(path)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        while self._writing:
+            self._writing.popleft().result()
+
+
+def npz_path(folder: Path, item: Item) -> Path:
+    """The input's ending stays: x.jpg and x.png do not meet."""
+    return folder / f"{item.name}.npz"
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Error(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+class Records(Sink):
+    """A text file with one record per item, in the order of the items."""
+
+    def __init__(self, path: Path, top: Top | None) -> None:
+        self._path, self._top = path, top
+        self._end = 0
+        self._stream: Any = None
+
+    @abstractmethod
+    def encode(self, name: str, outputs: Arrays) -> str:
+        """The record, with its line end."""
+
+    @abstractmethod
+    def read(self, stream: Any) -> Iterator[tuple[str, int]]:
+        """Names of the complete records, and where each ends. Raises UsageError where a record is of another kind."""
+
+    @abstractmethod
+    def header(self) -> str:
+        """What stands before the first record."""
+
+    def finished(self, items: Sequence[Item]) -> set[str]:
+        names: set[str] = set()
+        if not self._path.exists():
+            return names
+        try:
+            with self._path.open("rb") as stream:
+                for name, end in self.read(stream):
+                    names.add(name)
+                    self._end = end
+        except OSError as error:
+            raise UsageError(f"{self._path}: cannot be read: {error.strerror or error}") from error
+        return names
+
+    def begin(self, go_on: bool) -> None:
+        go_on = go_on and self._end > 0
+        with _errors(self._path):
+            self._stream = self._path.open("r+b" if go_on else "wb", buffering=0)
+            if go_on:
+                self._stream.seek(self._end)
+                self._stream.truncate()
+            else:
+                self._write(self.header())
+
+    def write(self, item: Item, outputs: Arrays) -> None:
+        with _errors(self._path):
+            self._write(self.encode(item.name, outputs))
+
+    def _write(self, text: str) -> None:
+        rest = memoryview(text.encode(*TEXT))
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def other_kind(self, line: int, why: str) -> UsageError:
+        """--resume cannot go on with this file."""
+        return UsageError(f"--resume: {self._path}:{line}: {why}; --overwrite begins anew")
+
+
+class JsonLines(Records):
+    """{"input": name, "outputs": {output: values}}, or "top" with the largest ones, per row of the item."""
+
+    def header(self) -> str:
+        return ""
+
+    def encode(self, name: str, outputs: Arrays) -> str:
+        if self._top is None:
+            values: Any = {one: _plain(array.tolist()) for one, array in outputs.items()}
+            return json.dumps({"input": name, "outputs": values}) + "\n"
+        top = {one: [self._entries(row) for row in self._top.rank(one, outputs[one])] for one in self._top.outputs}
+        return json.dumps({"input": name, "top": top}) + "\n"
+
+    def _entries(self, ranking: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:
+        labels = self._top.labels if self._top is not None else ()
+        return [
+            {"class": index, "value": _plain(value)} | ({"label": labels[index]} if labels else {})
+            for index, value in ranking
+        ]
+
+    def read(self, stream: Any) -> Iterator[tuple[str, int]]:
+        end, kind = 0, "outputs" if self._top is None else "top"
+        for number, line in enumerate(stream, 1):
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                raise self.other_kind(number, "not a line of JSON") from None
+            if not isinstance(record, dict) or not isinstance(record.get("input"), str) or kind not in record:
+                raise self.other_kind(number, f'expected a record with "input" and "{kind}"')
+            yield record["input"], end
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON has; NaN and infinities become their names."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else repr(value)  # nine digits say which float32 it is
+    return value
+
+
+class Csv(Records):
+    """input, row of how many rows, then class, value and label of each of the largest values; names of outputs in front
+    where there are several. An item of several rows has as many lines. UsageError where outputs differ in rows."""
+
+    def __init__(self, path: Path, top: Top | None) -> None:
+        super().__init__(path, top)
+        assert top is not None, "there is no table of all values"
+        self._ranked = top
+        shapes = {name: spec.shape for name, spec in top.outputs.items()}
+        if len({shape[0] if len(shape) > 1 else 1 for shape in shapes.values()}) > 1:
+            told = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            raise UsageError(f"-o {path}: outputs of unlike numbers of rows make no table: {told}; use .jsonl")
+        self._columns = ["input", "row", "rows"]
+        for name, shape in shapes.items():
+            prefix = f"{name}_" if len(shapes) > 1 else ""
+            for rank in range(1, min(top.count, math.prod(shape[1:] if len(shape) > 1 else shape)) + 1):
+                self._columns += [f"{prefix}class_{rank}", f"{prefix}value_{rank}"]
+                self._columns += [f"{prefix}label_{rank}"] if top.labels else []
+
+    def header(self) -> str:
+        return _csv([self._columns])
+
+    def encode(self, name: str, outputs: Arrays) -> str:
+        top = self._ranked
+        items = list(zip(*(top.rank(one, outputs[one]) for one in top.outputs), strict=True))
+        rows = []
+        for number, rankings in enumerate(items):
+            cells: list[Any] = [name, number, len(items)]
+            for index, value in itertools.chain.from_iterable(rankings):
+                cells += [index, f"{value:.9g}", *([top.labels[index]] if top.labels else [])]
+            rows.append(cells)
+        return _csv(rows)
+
+    def read(self, stream: Any) -> Iterator[tuple[str, int]]:
+        """Of an item all lines must be there; those of the last one may not be."""
+        lines = _Whole(stream)
+        rows = csv.reader(lines, strict=True)
+        try:
+            header = next(rows, None)
+            if header is not None and header != self._columns:
+                raise self.other_kind(1, "has other columns")
+            for row in rows:
+                if len(row) != len(self._columns) or not (row[1].isdecimal() and row[2].isdecimal()):
+                    raise self.other_kind(rows.line_num, f"expected {len(self._columns)} cells as in the first line")
+                if int(row[1]) + 1 == int(row[2]):
+                    yield row[0], lines.end
+        except csv.Error as error:
+            if not lines.ended:
+                raise self.other_kind(rows.line_num, str(error)) from None
+
+
+class _Whole:
+    """The complete lines of a binary stream as text. end: where they end so far. ended: whether that was all."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.end, self.ended = stream, 0, False
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._stream:
+            if not line.endswith(b"\n"):
+                break
+            self.end += len(line)
+            yield line.decode(*TEXT)
+        self.ended = True
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

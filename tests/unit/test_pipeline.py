@@ -1,0 +1,424 @@
+"""Many files: how they are found and named, how requests are gathered, what results on disk survive."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nnef_cl.commands import app, ranking, streaming
+from nnef_cl.demo import held_out_digits, model_folder
+from nnef_cl.errors import DeviceError, Error, InputError, UsageError
+from nnef_cl.files import stands_for_many
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.pipeline.sinks import Csv, JsonLines, NpzFolder, Sink, Top, refuse_existing
+from nnef_cl.pipeline.sources import Arrays, Item, find_items, read_item
+from nnef_cl.pipeline.stream import Feed, rows_of, stream
+from nnef_cl.preprocess import ImageOptions
+
+MODEL = str(model_folder())
+PIXELS = held_out_digits()[0]
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+# Sources ---------------------------------------------------------------------------------------------------
+def names(*texts: Path, output: Path = Path("/nowhere")) -> list[str]:
+    return [item.name for item in find_items([str(text) for text in texts], output)]
+
+
+def test_names_are_unique_and_depend_on_the_patterns_alone(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    touch(a / "x.jpg", a / "x.png", a / "deep" / "x.jpg", b / "x.jpg", a / "notes.txt", a / ".hidden.jpg")
+    assert names(a / "*.jpg") == ["x.jpg"]
+    assert names(a) == ["deep/x.jpg", "x.jpg", "x.png"]
+    assert names(a / "**" / "*.jpg") == ["deep/x.jpg", "x.jpg"]
+    assert names(a / "*.jpg", b / "*.jpg") == ["a/x.jpg", "b/x.jpg"]
+    assert names(a / "x.jpg", a, a / "*") == ["x.jpg", "deep/x.jpg", "x.png", "notes.txt"]
+    assert names(tmp_path / "?" / "x.*") == ["a/x.jpg", "a/x.png", "b/x.jpg"]
+
+
+def test_results_are_no_inputs(tmp_path: Path) -> None:
+    touch(tmp_path / "x.npz", tmp_path / "out" / "x.npz.npz", tmp_path / "r.npz")
+    assert names(tmp_path, output=tmp_path / "out") == ["r.npz", "x.npz"]
+    assert names(tmp_path, output=tmp_path / "r.npz") == ["out/x.npz.npz", "x.npz"]
+
+
+def test_a_file_with_the_name_of_a_pattern_is_a_file(tmp_path: Path) -> None:
+    touch(tmp_path / "x[1].jpg", tmp_path / "x1.jpg")
+    assert not stands_for_many(str(tmp_path / "x[1].jpg"))
+    assert names(tmp_path / "x[1].jpg") == ["x[1].jpg"]
+    assert names(tmp_path / "x[0-9].jpg") == ["x1.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["*.jpg", "absent.jpg", "empty"])
+def test_nothing_found_is_said(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no file that can be read|no such file"):
+        names(tmp_path / pattern)
+
+
+def test_rows_of_arrays(tmp_path: Path) -> None:
+    spec = TensorSpec((4, 2))
+    for name, shape in (("one", (2,)), ("rows", (3, 2)), ("many", (5, 2)), ("other", (1, 3))):
+        np.save(tmp_path / f"{name}.npy", np.ones(shape, np.float32))
+
+    def shape(name: str, batch: int) -> tuple[int, ...]:
+        return read_item(Item(tmp_path / f"{name}.npy", name), {"x": spec}, batch, ImageOptions())["x"].shape
+
+    assert shape("one", 4) == (1, 2) and shape("rows", 4) == (3, 2)
+    for name in ("many", "other"):
+        with pytest.raises(InputError, match=rf"{name}.npy: input 'x': expected shape"):
+            shape(name, 4)
+    with pytest.raises(InputError, match=r"expected shape \[4, 2\], got \[3, 2\]"):
+        shape("rows", 1)
+
+
+def test_when_rows_can_be_gathered() -> None:
+    assert rows_of([TensorSpec((8, 3))], [TensorSpec((8, 10)), TensorSpec((8, 2, 2))]) == 8
+    assert rows_of([TensorSpec((8, 3))], [TensorSpec((4, 10))]) == 1
+    assert rows_of([TensorSpec((8,))], [TensorSpec((8,))]) == 1
+    assert rows_of([TensorSpec((8, 3))], [TensorSpec(())]) == 1
+
+
+# Requests --------------------------------------------------------------------------------------------------
+class FakeSession:
+    """Doubles x, in a thread; refuses negative values, breaks at NaN."""
+
+    def __init__(self) -> None:
+        self.requests: list[np.ndarray] = []
+        self._pool = ThreadPoolExecutor(1)
+
+    def submit(self, inputs: Mapping[str, np.ndarray]) -> Future[Arrays]:
+        return self._pool.submit(self._run, inputs["x"] * inputs.get("by", np.float32(2)))
+
+    def _run(self, x: np.ndarray) -> Arrays:
+        self.requests.append(x)
+        if np.isnan(x).any():
+            raise DeviceError("lost")
+        if (x < 0).any():
+            raise InputError("negative")
+        return {"y": x}
+
+
+def items_of(*values: float) -> list[Item]:
+    return [Item(Path(str(value)), str(value)) for value in values]
+
+
+def read_value(item: Item, rows: int = 1) -> Arrays:
+    value = float(item.name)
+    if value == 13:
+        raise InputError("unreadable")
+    return {"x": np.full((rows, 1), value, np.float32)}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8])
+@pytest.mark.parametrize("readers", [1, 4])
+def test_every_item_has_one_result(batch: int, readers: int) -> None:
+    session = FakeSession()
+    items = items_of(*range(20))
+    results = list(stream(Feed(session, read_value, {}, batch, readers), items))
+    assert sorted(result.item.name for result in results) == sorted(item.name for item in items)
+    done = [result for result in results if result.outputs is not None]
+    assert [result.item.name for result in done] == [item.name for item in items if item.name != "13"]
+    assert all(result.outputs["y"].tolist() == [[2 * float(result.item.name)]] for result in done if result.outputs)
+    assert {request.shape for request in session.requests} == {(batch, 1)}
+    assert [str(result.error) for result in results if result.error] == ["unreadable"]
+
+
+def test_items_of_several_rows_are_not_torn() -> None:
+    session = FakeSession()
+    results = list(stream(Feed(session, partial(read_value, rows=3), {}, 8), items_of(1, 2, 3)))
+    assert [request.shape for request in session.requests] == [(8, 1), (8, 1)]
+    assert [result.outputs["y"].ravel().tolist() for result in results if result.outputs] == [[2] * 3, [4] * 3, [6] * 3]
+
+
+def test_one_bad_item_harms_no_other_of_its_batch() -> None:
+    results = list(stream(Feed(FakeSession(), read_value, {}, 4), items_of(1, -2, 3, 4, 5)))
+    assert {r.item.name: str(r.error) if r.error else r.outputs["y"].item() for r in results if r.error or r.outputs} == {
+        "1": 2, "-2": "negative", "3": 6, "4": 8, "5": 10,
+    }  # fmt: skip
+
+
+def test_inputs_that_stay_the_same_and_a_lost_device() -> None:
+    feed = Feed(FakeSession(), read_value, {"by": np.float32(10)}, 1)
+    assert [r.outputs["y"].item() for r in stream(feed, items_of(1, 2)) if r.outputs] == [10, 20]
+    seen = []
+    with pytest.raises(DeviceError, match="lost"):
+        seen.extend(result.item.name for result in stream(feed, items_of(1, 2, float("nan"), 4)))
+
+
+def test_files_are_not_read_far_ahead() -> None:
+    read: list[str] = []
+
+    def note(item: Item) -> Arrays:
+        read.append(item.name)
+        return read_value(item)
+
+    results = stream(Feed(FakeSession(), note, {}, 2, readers=2), items_of(*range(1000)))
+    next(results)
+    results.close()
+    assert len(read) < 40
+
+
+# Results on disk -------------------------------------------------------------------------------------------
+Y = np.array([[0.25, 0.5, 0.125], [1, 2, np.inf]], np.float32)
+
+
+def top(count: int = 2, labels: list[str] | None = None, **shapes: tuple[int, ...]) -> Top:
+    rank = partial(ranking.ranked, count=count, names=labels or [])
+    return Top(rank, count, labels or [], {name: TensorSpec(shape) for name, shape in (shapes or {"y": (2, 3)}).items()})
+
+
+def fill(sink: Sink, items: list[Item], go_on: bool = False) -> None:
+    sink.begin(go_on)
+    for item in items:
+        sink.write(item, {"y": Y})
+    sink.close()
+
+
+def sink(kind: str, folder: Path) -> Sink:
+    path = folder / f"r{kind}"
+    return {".csv": Csv(path, top()), ".jsonl": JsonLines(path, top()), "all.jsonl": JsonLines(path, None), "": NpzFolder(path)}[kind]
+
+
+@pytest.mark.parametrize("kind", ["", ".csv", ".jsonl", "all.jsonl"])
+def test_a_torn_end_is_cut_and_written_again(tmp_path: Path, kind: str) -> None:
+    odd = [Item(Path("p"), name) for name in ('a/x,"1".jpg', "b\n.jpg", os.fsdecode(b"\xff.jpg"))]
+    fill(sink(kind, tmp_path), odd)
+    path = tmp_path / f"r{kind}"
+    if kind == "":
+        (path / "b\n.jpg.npz").write_bytes(b"PK torn")
+        assert sink(kind, tmp_path).finished(odd) == {odd[0].name, odd[2].name}
+        return
+    whole = path.read_bytes()
+    ends = set()
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        again = sink(kind, tmp_path)
+        finished = again.finished(odd)
+        fill(again, [item for item in odd if item.name not in finished], go_on=True)
+        assert path.read_bytes() == whole, cut
+        ends.add(len(finished))
+    assert ends == {0, 1, 2, 3}
+
+
+def test_records(tmp_path: Path) -> None:
+    labels = ["cat", "dog", "emu"]
+    for made in (JsonLines(tmp_path / "r.jsonl", top(2, labels)), Csv(tmp_path / "r.csv", top(2, labels))):
+        fill(made, items_of(1))
+    assert json.loads((tmp_path / "r.jsonl").read_text()) == {
+        "input": "1", "top": {"y": [
+            [{"class": 1, "value": 0.5, "label": "dog"}, {"class": 0, "value": 0.25, "label": "cat"}],
+            [{"class": 2, "value": "inf", "label": "emu"}, {"class": 1, "value": 2.0, "label": "dog"}],
+        ]},
+    }  # fmt: skip
+    with (tmp_path / "r.csv").open(newline="") as stream:
+        assert list(csv.reader(stream)) == [
+            "input row rows class_1 value_1 label_1 class_2 value_2 label_2".split(),
+            "1 0 2 1 0.5 dog 0 0.25 cat".split(),
+            "1 1 2 2 inf emu 1 2 dog".split(),
+        ]
+    fill(JsonLines(tmp_path / "all.jsonl", None), items_of(1))
+    expected = {"input": "1", "outputs": {"y": [[0.25, 0.5, 0.125], [1.0, 2.0, "inf"]]}}
+    assert json.loads((tmp_path / "all.jsonl").read_text()) == expected
+
+
+def test_what_was_written_otherwise_is_not_continued(tmp_path: Path) -> None:
+    fill(Csv(tmp_path / "r.csv", top(2)), items_of(1))
+    with pytest.raises(UsageError, match="has other columns"):
+        Csv(tmp_path / "r.csv", top(3)).finished([])
+    fill(JsonLines(tmp_path / "r.jsonl", top(2)), items_of(1))
+    with pytest.raises(UsageError, match=r'r.jsonl:1: expected a record with "input" and "outputs"'):
+        JsonLines(tmp_path / "r.jsonl", None).finished([])
+    (tmp_path / "r.jsonl").write_text("hello\nworld\n")
+    with pytest.raises(UsageError, match="not a line of JSON"):
+        JsonLines(tmp_path / "r.jsonl", None).finished([])
+    with pytest.raises(UsageError, match="unlike numbers of rows"):
+        Csv(tmp_path / "r.csv", top(2, y=(1, 3), boxes=(100, 4)))
+
+
+def test_existing_results_are_refused(tmp_path: Path) -> None:
+    items = items_of(1, 2)
+    refuse_existing(tmp_path, items)
+    refuse_existing(tmp_path / "r.csv", items)
+    fill(NpzFolder(tmp_path), items)
+    (tmp_path / "r.csv").write_text("mine")
+    with pytest.raises(UsageError, match="and 1 more of the results exist: --resume goes on"):
+        refuse_existing(tmp_path, items)
+    with pytest.raises(UsageError, match="exists: --resume goes on"):
+        refuse_existing(tmp_path / "r.csv", items)
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_file(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    made = JsonLines(Path("/dev/full"), None)
+    with pytest.raises(Error, match="cannot be written: No space left"):
+        fill(made, items_of(1))
+    (tmp_path / "1.npz").mkdir()
+    with pytest.raises(Error, match="cannot be written"):
+        fill(NpzFolder(tmp_path), items_of(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["1.npz"]
+
+
+# The command -----------------------------------------------------------------------------------------------
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def digits(folder: Path, count: int) -> Path:
+    folder.mkdir(parents=True)
+    for index in range(count):
+        np.save(folder / f"{index:03}.npy", PIXELS[index, None].astype(np.float32))
+    return folder
+
+
+def test_what_counts_as_many(tmp_path: Path) -> None:
+    touch(tmp_path / "x.npy")
+    one = [("", str(tmp_path / "x.npy"))]
+    assert not streaming.wanted(one, None, False) and not streaming.wanted([], tmp_path, False)
+    assert streaming.wanted(one, tmp_path / "r.csv", False) and streaming.wanted(one, None, True)
+    assert streaming.wanted([("", str(tmp_path))], None, False) and streaming.wanted([("", "*.npy")], None, False)
+
+
+def test_which_input_changes() -> None:
+    assert streaming.split([("x", "*.npy"), ("w", "w.npy")]) == ("x", ["*.npy"], {"w": "w.npy"})
+    assert streaming.split([("", "a"), ("", "b")]) == ("", ["a", "b"], {})
+    with pytest.raises(UsageError, match="one input may have many files, got x, w"):
+        streaming.split([("x", "*.npy"), ("w", "*.dat")])
+    with pytest.raises(UsageError, match="has one file"):
+        streaming.split([("x", "*.npy"), ("w", "w.npy"), ("w", "w.npy")])
+    with pytest.raises(UsageError, match="-i is missing"):
+        streaming.split([])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("-i DIR", "many inputs need -o"),
+        ("-i DIR -o absent/r.csv", "there is no folder"),
+        ("-i DIR -o DIR/000.npy", "expected a folder"),
+        ("-i DIR -o out --top 3", "--top of many inputs needs -o with a file"),
+        ("-i DIR -o r.csv --resume --overwrite", "exclude each other"),
+        ("-i DIR -o r.csv --cycles 2", "--cycles does not go with many inputs"),
+        ("-i DIR -o out --format dat", "--format does not go with many inputs"),
+        ("-i DIR -o out --streams many", "--streams 'many': expected a number"),
+        ("-i other=DIR -o out", "the model has no input 'other'"),
+        ("-i DIR/000.npy --streams 2", "--streams is for many inputs"),
+        ("-o r.csv", "-i is missing"),
+        ("-i DIR/*.jpg -o out", "no file that can be read"),
+    ],
+)
+def test_wrong_usage_is_found_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digits(tmp_path / "DIR", 1)
+    result = invoke("run", MODEL, *options.split())
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not list(tmp_path.rglob("*.npz")) and not (tmp_path / "r.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def _device() -> None:
+    from nnef_cl.device import discover, select
+
+    try:
+        select(discover())
+    except Error as error:
+        pytest.skip(str(error).splitlines()[0])
+
+
+needs_device = pytest.mark.usefixtures("_device")
+
+
+@needs_device
+@pytest.mark.parametrize("batch", [1, 4])
+def test_files_become_results(tmp_path: Path, batch: int) -> None:
+    folder = digits(tmp_path / "in" / "a", 10)
+    digits(tmp_path / "in" / "b", 3)
+    (folder / "004.npy").write_bytes(b"junk")
+    (tmp_path / "labels.txt").write_text("\n".join(f"digit-{k}" for k in range(10)))
+    result = invoke("run", MODEL, "-b", batch, "-i", tmp_path / "in" / "*" / "*.npy", "-o", tmp_path / "out")
+    assert result.exit_code == 1 and "12 of 13 inputs done" in result.stdout
+    assert "a/004.npy: cannot be read" in result.stderr and "1 of 13 inputs have no result" in result.stderr
+    found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.npz")}
+    assert found == {f"a/{k:03}.npy.npz" for k in range(10) if k != 4} | {f"b/{k:03}.npy.npz" for k in range(3)}
+    table = ("-o", tmp_path / "r.csv", "--top", 1, "--labels", tmp_path / "labels.txt")
+    assert invoke("run", MODEL, "-b", batch, "-i", folder, *table).exit_code == 1
+    rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
+    for row in rows:
+        with np.load(tmp_path / "out" / "a" / f"{row['input']}.npz") as arrays:
+            assert arrays["probabilities"].shape == (1, 10)
+            assert arrays["probabilities"].argmax() == int(row["class_1"])
+        assert row["label_1"] == f"digit-{row['class_1']}"
+    assert len(rows) == 9
+    assert "exist: --resume goes on" in invoke("run", MODEL, "-i", tmp_path / "in" / "*" / "*", "-o", tmp_path / "out").stderr
+
+
+SLOWLY = """
+import sys, time
+import nnef_cl.pipeline.sources as sources
+from nnef_cl.__main__ import main
+read = sources.read_input
+sources.read_input = lambda *arguments: (time.sleep(0.02), read(*arguments))[1]
+main()
+"""
+
+
+def results(output: Path) -> dict[str, str]:
+    """Input -> its record, or when its file was written; a torn record has another name."""
+    if output.suffix == ".csv":
+        lines = output.read_text().splitlines()[1:] if output.exists() else []
+        return {line.partition(",")[0]: line for line in lines}
+    if output.suffix == ".jsonl":
+        return {line[:21]: line for line in output.read_text().splitlines()} if output.exists() else {}
+    return {path.name: str(path.stat().st_mtime_ns) for path in output.glob("*.npz")}
+
+
+@needs_device
+@pytest.mark.parametrize("output", ["out", "r.jsonl", "r.csv"])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
+def test_stopped_in_the_middle_and_resumed(tmp_path: Path, output: str, how: str) -> None:
+    folder, target, count = digits(tmp_path / "in", 100), tmp_path / output, 100
+    arguments = ("run", MODEL, "-i", str(folder), "-o", str(target))
+    command = [sys.executable, "-c", SLOWLY, *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 100
+        while len(results(target)) < 5 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(getattr(signal, how))
+        _, said = process.communicate(timeout=60)
+    before = results(target)
+    assert 5 <= len(before) < count
+    if how == "SIGINT":
+        assert process.returncode == 130
+        assert f"stopped: {len(before)} of 100 inputs are done, their results are kept; --resume goes on" in said
+    again = invoke(*arguments, "--resume")
+    assert again.exit_code == 0, again.output
+    after = results(target)
+    assert len(after) == count
+    lines = target.read_text().splitlines() if target.is_file() else [path.name for path in target.iterdir()]
+    assert len(lines) == count + (output == "r.csv")  # each once, nothing else
+    kept = list(before)[:-1]  # of the killed program's last record a part may have been cut
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+    assert "100 of 100 inputs done, 100 of them earlier: nothing to do" in invoke(*arguments, "--resume").stdout
