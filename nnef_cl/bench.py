@@ -87,7 +87,7 @@ def measure(
                 session.run(inputs)
         latencies, total = _timed_runs(session, inputs, iterations, seconds, clock)
         stages, items = dict(session.timings), batch_items(session.inputs)
-    device = _device_seconds(open_session, inputs) if profile else None
+    device = device_seconds(open_session, inputs) if profile else None
     finite = all(bool(np.isfinite(array).all()) for array in outputs.values())
     return Measurement(stages, first, warmup, latencies, total, items, device, finite)
 
@@ -105,7 +105,8 @@ def _timed_runs(
     return tuple(latencies), before - start
 
 
-def _device_seconds(open_session: Callable[[bool], Session], inputs: Mapping[str, np.ndarray]) -> float | None:
+def device_seconds(open_session: Callable[[bool], Session], inputs: Mapping[str, np.ndarray]) -> float | None:
+    """Of the kernels of one run, in a session with profiling: median of some runs; None where it is not known."""
     with open_session(True) as session, session.state_kept():
         times = []
         for _ in range(DEVICE_RUNS):

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import platform
 import statistics
 import tempfile
 from enum import Enum
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnef_cl.commands import baseline as earlier
-from nnef_cl.commands import common, versus
+from nnef_cl.commands import common, reports, throughput, versus
 from nnef_cl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from nnef_cl.peers.versus import Comparison
     from nnef_cl.session import Session
 
-SCHEMA = 2
 PERCENTILES = (90, 95, 99)
 
 class HintChoice(str, Enum):
@@ -52,8 +48,41 @@ def bench(
         ),
     ] = None,
     hint: Annotated[
-        HintChoice, typer.Option("--hint", help="For all engines of --vs: one inference at a time, or many.")
-    ] = HintChoice.latency,
+        HintChoice | None,
+        typer.Option(
+            "--hint", show_default=False,
+            help="One inference at a time, or many; for all engines. Default: latency, with --streams throughput.",
+        ),
+    ] = None,
+    streams: Annotated[
+        str | None,
+        typer.Option(
+            "--streams", metavar="N", show_default=False,
+            help="Measure many requests on N streams, or auto; with --sweep a list such as 1,2,4.",
+        ),
+    ] = None,
+    requests: Annotated[
+        int | None,
+        typer.Option("--requests", min=1, show_default=False, help="That many requests; default: as --time has room."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", metavar="QPS", help="Open loop: requests per second, however many are under way."),
+    ] = None,
+    arrivals: Annotated[
+        throughput.Arrivals, typer.Option("--arrivals", help="Gaps between requests of --rate.")
+    ] = throughput.Arrivals.poisson,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(
+            "--in-flight", min=1, max=4096, show_default=False,
+            help="Closed loop: requests under way; default: two per stream, one with --hint latency.",
+        ),
+    ] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Throughput and latency over batches and streams.")] = False,
+    batches: Annotated[
+        str | None, typer.Option("--batches", metavar="LIST", help="Of --sweep; default 1,2,4,8.", show_default=False)
+    ] = None,
     blocks: Annotated[
         int, typer.Option("--blocks", min=1, max=10_000, help="Of 6 runs of each engine, with --vs.")
     ] = 10,
@@ -79,12 +108,10 @@ def bench(
     seed: common.SeedOption = 0,
 ) -> None:
     """Measure a model on random input."""
-    common.check_output(None if json_file in (None, "-") else Path(str(json_file)), "--json")
-    common.check_output(plot_file, "--plot")
+    files = reports.Files.checked(json_file, plot_file, (10, 5))
     if max_regression is not None and baseline is None:
         raise UsageError("--max-regression needs --baseline")
-    reference = None if baseline is None else earlier.Baseline.read(baseline, max_regression, SCHEMA)
-    figure = None if plot_file is None else common.new_figure((10, 5))
+    reference = None if baseline is None else earlier.Baseline.read(baseline, max_regression, reports.SCHEMA)
     peers = versus.chosen(vs)
     table = common.operations(ops)
     shapes = common.resolve_shapes(model, shape, batch, dialect, table)
@@ -92,26 +119,29 @@ def bench(
         "device": device, "shapes": shapes, "dialect": dialect, "ops": table, "precision": precision.value,
         "tuning": tuning,
     }  # fmt: skip
+    asked = throughput.Asked(
+        streams, requests, rate, arrivals, in_flight, sweep, batches, hint and hint.value, seconds, blocks, seed
+    )
+    if asked.wanted:
+        if baseline is not None:
+            raise UsageError("--baseline compares single runs: leave it out, or --streams and its like")
+        throughput.bench(model, asked, loading, shape, peers, files)
+        return
+    if batches is not None:
+        raise UsageError("--batches is for --sweep")
     comparison = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         onnx = versus.exported(model, Path(folder), loading) if peers else None
         report, result = _measured(model, loading, iterations, seconds, warmup, seed)
         if onnx is not None:
-            comparison = versus.compared(model, onnx, loading, peers, hint.value, blocks, seed)
+            comparison = versus.compared(model, onnx, loading, peers, (hint or HintChoice.latency).value, blocks, seed)
             report["comparison"] = comparison.facts()
             report["software"] |= comparison.versions
     if reference is not None:
         report["baseline"] = reference.judge(report)
-    _print(report, comparison, stderr=json_file == "-")
-    text = json.dumps(report, indent=2) + "\n"
-    if json_file == "-":
-        typer.echo(text, nl=False)
-    files = {Path(json_file): common.text_writer(text)} if json_file not in (None, "-") else {}
-    if plot_file is not None:
-        times = {versus.OURS: [result.latencies]} if comparison is None else comparison.times
-        picture = versus.draw(figure, f"{report['model']['name']} on {report['device']['name']}", times)
-        files[plot_file] = lambda stream: stream.write(picture)
-    common.write_files(files)
+    _print(report, comparison, stderr=files.stdout_is_json)
+    times = {versus.OURS: [result.latencies]} if comparison is None else comparison.times
+    files.write(report, partial(versus.draw, times=times))
     if reference is not None:
         reference.check(report["baseline"])
 
@@ -129,7 +159,7 @@ def _measured(
         session = common.open_session(model, profile=profile, **loading)
         if not profile:
             common.warn(session.source_graph)
-            described.update(_facts(model, session))
+            described.update(reports.facts(model, session))
         return session
 
     result = measure(
@@ -147,25 +177,6 @@ def _measured(
 def _options(iterations: int, seconds: float, warmup: int, seed: int, loading: dict[str, Any]) -> dict[str, Any]:
     chosen = {"precision": loading["precision"], "tuning": loading["tuning"]}
     return {"iterations": iterations, "time": seconds, "warmup": warmup, "seed": seed} | chosen
-
-
-def _facts(model: Path, session: Session) -> dict[str, Any]:
-    """Everything about model, device and software that a number means nothing without."""
-    from nnef_cl.bench import count_flops
-
-    graph = session.source_graph
-    return {
-        "schema": SCHEMA,
-        "model": {
-            "path": str(model), "name": graph.name, "operations": len(graph.nodes),
-            "parameters": graph.parameter_count, "flops": count_flops(graph, session.ops),
-            "inputs": common.tensor_facts(session.inputs), "outputs": common.tensor_facts(session.outputs),
-        },
-        "device": dataclasses.asdict(session.device) | {"reason": session.reason},
-        "plan": {"launches": len(session.plan.steps), "kernels": len(session.plan.kernels), "bytes": session.memory},
-        "software": {name: metadata.version(name) for name in ("nnef-cl", "pyopencl", "numpy")}
-        | {"python": platform.python_version(), "system": platform.platform()},
-    }  # fmt: skip
 
 
 def results(measured: Measurement) -> dict[str, Any]:
@@ -191,18 +202,9 @@ def results(measured: Measurement) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any], comparison: Comparison | None, stderr: bool) -> None:
-    model, device, plan = report["model"], report["device"], report["plan"]
-    load, latency = dict(report["load_s"]), report["latency_ms"]
-    total = load.pop("total")
-    memory = ", ".join(f"{name} {common.size(count)}" for name, count in plan["bytes"].items())
-    stages = ", ".join(f"{name} {value * 1e3:.0f}" for name, value in load.items())
-    spread = ("min", "median", *(f"p{p}" for p in PERCENTILES), "max")
+    latency, spread = report["latency_ms"], ("min", "median", *(f"p{p}" for p in PERCENTILES), "max")
     rows = [
-        ("model", f"{model['path']}, {model['parameters']:,} parameters, {model['flops'] / 1e9:.3g} GFLOP"),
-        ("device", f"{device['name']} ({device['platform']}, {device['type']}): {device['reason']}"),
-        ("driver", f"{device['driver_version']}, {device['version']}"),
-        ("plan", f"{plan['launches']} launches of {plan['kernels']} kernels, {memory}"),
-        ("load", f"{total * 1e3:.0f} ms ({stages})"),
+        *reports.rows(report, report["load_s"]),
         ("first inference", f"{report['first_inference_ms']:.2f} ms"),
         ("latency", ", ".join(f"{name} {latency[name]:.3f}" for name in spread) + " ms"),
         ("", f"{report['iterations']} runs in {report['measured_s']:.1f} s after {report['warmup']} to warm up"),

@@ -247,6 +247,13 @@ def only_input(inputs: Mapping[str, Any], option: str) -> str:
     return next(iter(inputs))
 
 
+def stream_count(text: str) -> int | str:
+    """'auto' or a number. UsageError."""
+    if text != "auto" and not (text.isascii() and text.isdigit() and 0 < int(text) <= 64):
+        raise UsageError(f"--streams '{text}': expected a number from 1 to 64, or auto")
+    return text if text == "auto" else int(text)
+
+
 # Loading ---------------------------------------------------------------------------------------------------
 def open_session(model: Path, **options: Any) -> Session:
     """nnef_cl.load with a progress bar on stderr where that is a terminal."""

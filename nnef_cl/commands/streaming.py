@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,7 +68,7 @@ def run_each(model: Path, job: Job, loading: dict[str, Any]) -> None:
     items = find_items(patterns, output)
     if not job.resume and not job.overwrite:
         refuse_existing(output, items)
-    with common.open_session(model, streams=stream_count(job.streams), **loading) as session:
+    with common.open_session(model, streams=common.stream_count(job.streams), **loading) as session:
         common.warn(session.source_graph)
         if job.resume and session.state:
             raise UsageError("--resume: the model updates variables; they cannot be taken up where the run ended")
@@ -122,13 +121,6 @@ def checked_output(job: Job) -> Path:
     if not one_file(job.output):
         common.make_folder(job.output, "-o")
     return job.output
-
-
-def stream_count(text: str) -> int | str:
-    """'auto' or a number. UsageError."""
-    if text != "auto" and not (text.isascii() and text.isdigit() and 0 < int(text) <= 64):
-        raise UsageError(f"--streams '{text}': expected a number from 1 to 64, or auto")
-    return text if text == "auto" else int(text)
 
 
 def make_top(session: Session, job: Job) -> Top | None:

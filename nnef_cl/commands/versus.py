@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnef_cl.commands import common
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from nnef_cl.peers import Peer
     from nnef_cl.peers.interleave import Times
-    from nnef_cl.peers.versus import Comparison
+    from nnef_cl.peers.versus import Comparison, Opened
+    from nnef_cl.session import Session
 
 OURS = "nnef-cl"
 
@@ -42,6 +45,14 @@ def compared(
     with common.open_session(model, **loading) as session:
         inputs = random_inputs(session.inputs, seed)
         return compare({OURS: session}, onnx, inputs, peers, blocks=blocks, hint=Hint(hint))
+
+
+def opened(session: Session, onnx: Path, inputs: Mapping[str, np.ndarray], peers: list[Peer], hint: str) -> Opened:
+    """The session and the peers; their outputs agree."""
+    from nnef_cl.peers.engine import Hint
+    from nnef_cl.peers.versus import open_engines
+
+    return open_engines({OURS: session}, onnx, inputs, peers, hint=Hint(hint))
 
 
 def show(out: Console, comparison: Comparison) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +20,19 @@ class Hint(str, Enum):
     throughput = "throughput"
 
 
+Submit = Callable[[], Future[Any]]
+"""Starts one inference."""
+
+
 @dataclass(frozen=True)
 class Engine:
-    """run: one inference, its outputs in the network's order. many: that many, as the throughput hint wants them."""
+    """run: one inference, its outputs in the network's order. many: that many, as the throughput hint wants them.
+    submit: starts one, as the hint wants it; None where nobody asks for single ones."""
 
     name: str
     run: Callable[[], Sequence[np.ndarray]]
     many: Callable[[int], object]
+    submit: Submit | None = None
 
 
 Open = Callable[[Path, Mapping[str, np.ndarray], int, Hint], Engine]
@@ -50,3 +58,8 @@ def concurrent(run: Callable[[], object], threads: int) -> Callable[[int], None]
             done.result()
 
     return many
+
+
+def pooled(run: Callable[[], object], threads: int, hint: Hint) -> Submit:
+    """Inferences by threads of a pool: one at a time, or that many; for engines that run on the caller's thread."""
+    return partial(ThreadPoolExecutor(threads if hint is Hint.throughput else 1).submit, run)

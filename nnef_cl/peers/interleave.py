@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from nnef_cl.peers.engine import Engine, Hint
+
+T = TypeVar("T")
 
 RUNS = 6
 PAUSE = 0.04
@@ -20,12 +23,17 @@ Times = Mapping[str, Sequence[Sequence[float]]]
 def interleave(engines: Sequence[Engine], blocks: int, hint: Hint, threads: int) -> Times:
     """That many blocks of each engine. Who begins changes from block to block, and so does who follows whom."""
     times: dict[str, list[list[float]]] = {engine.name: [] for engine in engines}
+    for engine in turns(engines, blocks):
+        times[engine.name].append(block(engine, hint, threads))
+    return times
+
+
+def turns(engines: Sequence[T], blocks: int) -> Iterator[T]:
+    """Each engine once per block, in an order that changes from block to block."""
     for index in range(blocks):
         first = index // 2 % len(engines)
         order = [*engines[first:], *engines[:first]]
-        for engine in reversed(order) if index % 2 else order:
-            times[engine.name].append(block(engine, hint, threads))
-    return times
+        yield from reversed(order) if index % 2 else order
 
 
 def block(engine: Engine, hint: Hint, threads: int) -> list[float]:

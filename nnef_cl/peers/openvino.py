@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from nnef_cl.peers.engine import Engine, Hint
+from nnef_cl.peers.engine import Engine, Hint, Submit
 
 
 def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hint: Hint) -> Engine:
@@ -27,4 +29,20 @@ def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hin
             queue.start_async(given, share_inputs=True)
         queue.wait_all()
 
-    return Engine("openvino", lambda: list(compiled(given).values()), many)
+    return Engine("openvino", lambda: list(compiled(given).values()), many, _submitting(openvino, compiled, given))
+
+
+def _submitting(openvino: Any, compiled: Any, given: Mapping[str, np.ndarray]) -> Submit:
+    """As many requests as the hint makes; a submission waits for one that is free. Their callbacks take time, so that
+    `many` has other requests."""
+    queues: list[Any] = []
+
+    def submit() -> Future[None]:
+        if not queues:
+            queues.append(openvino.AsyncInferQueue(compiled))
+            queues[0].set_callback(lambda request, future: future.set_result(None))
+        future: Future[None] = Future()
+        queues[0].start_async(given, userdata=future, share_inputs=True)
+        return future
+
+    return submit

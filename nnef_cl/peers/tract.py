@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnef_cl.peers.engine import Engine, Hint, concurrent
+from nnef_cl.peers.engine import Engine, Hint, concurrent, pooled
 
 
 def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hint: Hint) -> Engine:
@@ -21,4 +21,4 @@ def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hin
     def run() -> list[np.ndarray]:
         return [tensor.to_numpy() for tensor in runnable.run(given)]
 
-    return Engine("tract", run, concurrent(run, threads))
+    return Engine("tract", run, concurrent(run, threads), pooled(run, threads, hint))

@@ -65,6 +65,26 @@ def compare(
     sessions: Mapping[str, Session], model: Path, inputs: Mapping[str, np.ndarray], peers: Sequence[Peer], *,
     blocks: int, hint: Hint = Hint.latency, threads: int | None = None, tolerance: float = TOLERANCE,
 ) -> Comparison:  # fmt: skip
+    """As `open_engines`, then timed in turn."""
+    opened = open_engines(sessions, model, inputs, peers, hint=hint, threads=threads, tolerance=tolerance)
+    times = interleave(opened.engines, blocks, hint, opened.threads)
+    versions = {peer.name: peer.version for peer in peers}
+    return Comparison(opened.threads, hint, tuple(sessions), opened.errors, times, versions)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Engines whose outputs agree. threads: of the peers. errors: as in `Comparison`."""
+
+    engines: tuple[Engine, ...]
+    threads: int
+    errors: Mapping[str, float]
+
+
+def open_engines(
+    sessions: Mapping[str, Session], model: Path, inputs: Mapping[str, np.ndarray], peers: Sequence[Peer], *,
+    hint: Hint, threads: int | None = None, tolerance: float = TOLERANCE,
+) -> Opened:  # fmt: skip
     """model: the sessions' network as ONNX. threads: of the peers; None: as many as the OpenCL CPU has.
 
     Sessions come first: OpenCL's runtimes must not find another engine's threads already there. Raises Error where
@@ -84,14 +104,13 @@ def compare(
             f"outputs differ from those of {peers[0].name}: {told} of the largest magnitude, {tolerance:g} is allowed; "
             "nothing was timed"
         )
-    times = interleave(engines, blocks, hint, threads)
-    return Comparison(threads, hint, tuple(sessions), errors, times, {peer.name: peer.version for peer in peers})
+    return Opened(tuple(engines), threads, errors)
 
 
 def _own(name: str, session: Session, inputs: Mapping[str, np.ndarray]) -> Engine:
     """A session's runs take turns, whatever the hint: each uses the whole device."""
     run = partial(session.run, inputs)
-    return Engine(name, lambda: list(run().values()), repeated(run))
+    return Engine(name, lambda: list(run().values()), repeated(run), partial(session.submit, inputs))
 
 
 def _errors(engines: Sequence[Engine], first: str) -> dict[str, float]:

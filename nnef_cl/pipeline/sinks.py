@@ -80,7 +80,7 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, item: Item, outputs: Arrays) -> None:
-        """All or nothing, as far as `finished` can see; by `close` at the latest. Raises Error, of earlier items too."""
+        """All or nothing, as far as `finished` sees; by `close` at the latest. Raises Error, of earlier items too."""
 
     @abstractmethod
     def close(self) -> None:
