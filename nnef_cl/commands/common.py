@@ -264,6 +264,16 @@ def open_session(model: Path, **options: Any) -> Session:
         return load(model, progress=progress, **options)
 
 
+def open_streams(model: Path, streams: int | str, loading: Mapping[str, Any]) -> Session:
+    """A session for many requests, the model's warnings shown. Raises UsageError where they would mix variables up."""
+    session = open_session(model, streams=streams, **loading)
+    if session.streams > 1 and session.state:
+        session.close()
+        raise UsageError("--streams: the model updates variables, and every stream has its own: there can be one only")
+    warn(session.source_graph)
+    return session
+
+
 def planning(selector: str | None, precision: str, tuning: bool) -> tuple[Target, Choose]:
     """What generated code may know about the device chosen, and how its kernels are chosen; it is not opened."""
     from nnef_cl.device import choose_device

@@ -68,8 +68,7 @@ def run_each(model: Path, job: Job, loading: dict[str, Any]) -> None:
     items = find_items(patterns, output)
     if not job.resume and not job.overwrite:
         refuse_existing(output, items)
-    with common.open_session(model, streams=common.stream_count(job.streams), **loading) as session:
-        common.warn(session.source_graph)
+    with common.open_streams(model, common.stream_count(job.streams), loading) as session:
         if job.resume and session.state:
             raise UsageError("--resume: the model updates variables; they cannot be taken up where the run ended")
         feed = make_feed(session, name, items, shared, job)

@@ -113,7 +113,7 @@ def _measured(
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         onnx = versus.exported(model, Path(folder), loading) if peers else None
-        with open_streams(model, asked.loaded, loading) as session, session.state_kept():
+        with common.open_streams(model, asked.loaded, loading) as session, session.state_kept():
             inputs = random_inputs(session.inputs, asked.seed)
             report = reports.facts(model, session) | {"load_s": dict(session.timings)}
             report["load_s"]["total"] = sum(session.timings.values())
@@ -137,15 +137,6 @@ def _measured(
     if peers:
         report["leads"] = {peer.name: lead_facts(served[versus.OURS], served[peer.name]) for peer in peers}
     return report, {name: [one.latencies for one in found] for name, found in served.items()}
-
-
-def open_streams(model: Path, streams: int | str, loading: dict[str, Any]) -> Session:
-    session = common.open_session(model, streams=streams, **loading)
-    if session.streams > 1 and session.state:
-        session.close()
-        raise UsageError("--streams: the model updates variables, and every stream has its own; measure it with 1")
-    common.warn(session.source_graph)
-    return session
 
 
 def measure_shares(model: Path, session: Session, inputs: Mapping[str, Any], loading: dict[str, Any]) -> Shares:
@@ -310,7 +301,7 @@ def _point(model: Path, asked: Asked, loading: dict[str, Any], streams: int) -> 
     from nnef_cl.bench import batch_items
     from nnef_cl.preprocess import random_inputs
 
-    with open_streams(model, streams, loading) as session:
+    with common.open_streams(model, streams, loading) as session:
         inputs = random_inputs(session.inputs, asked.seed)
         submit = partial(session.submit, inputs)
         shares = measure_shares(model, session, inputs, loading)

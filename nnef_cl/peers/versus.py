@@ -110,7 +110,7 @@ def open_engines(
 def _own(name: str, session: Session, inputs: Mapping[str, np.ndarray]) -> Engine:
     """A session's runs take turns, whatever the hint: each uses the whole device."""
     run = partial(session.run, inputs)
-    return Engine(name, lambda: list(run().values()), repeated(run), partial(session.submit, inputs))
+    return Engine(name, lambda: list(run().values()), repeated(run), lambda: session.submit(inputs))
 
 
 def _errors(engines: Sequence[Engine], first: str) -> dict[str, float]:

@@ -314,7 +314,7 @@ def test_which_input_changes() -> None:
     ("options", "message"),
     [
         ("-i DIR", "many inputs need -o"),
-        ("-i DIR -o absent/r.csv", "there is no folder"),
+        ("-i DIR -o absent/r.csv", "the folder does not exist"),
         ("-i DIR -o DIR/000.npy", "expected a folder"),
         ("-i DIR -o out --top 3", "--top of many inputs needs -o with a file"),
         ("-i DIR -o r.csv --resume --overwrite", "exclude each other"),
