@@ -26,6 +26,10 @@ def info(
     memory: Annotated[
         bool, typer.Option("--memory", help="Plan for a device: what takes memory there, and how much at least.")
     ] = False,
+    streams: Annotated[
+        int | None,
+        typer.Option("--streams", metavar="N", min=1, show_default=False, help="As --memory, with N requests in flight."),
+    ] = None,
     as_json: common.JsonFlag = False,
     shape: common.ShapeOption = None,
     batch: common.BatchOption = None,
@@ -44,8 +48,8 @@ def info(
 
     graph = import_model(model, shapes=shapes, dialect=dialect, table=table)
     report = describe(graph, table)
-    if memory:
-        report["memory"] = plan_memory(_planned(graph, table, device, precision.value, tuning))
+    if memory or streams is not None:
+        report["memory"] = plan_memory(_planned(graph, table, device, precision.value, tuning), streams or 1)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -87,9 +91,9 @@ def _planned(graph: Graph, ops: Table, device: str | None, precision: str, tunin
     return build_plan(passes.run(graph, table, target), table, target, choose)
 
 
-def plan_memory(plan: Plan) -> dict[str, Any]:
-    """Where a plan's bytes go. needed: of the largest set of tensors that live at one time; ratio: what is taken for
-    tensors, over that. places: parts of the arenas, and what is written there."""
+def plan_memory(plan: Plan, streams: int = 1) -> dict[str, Any]:
+    """Where a plan's bytes go; of one stream, but for `total`. needed: of the largest set of tensors that live at one
+    time; ratio: what is taken for tensors, over that. places: parts of the arenas, and what is written there."""
     places: dict[tuple[int, int, int], list[str]] = {}
     written = [(buffer, name) for name, (buffer, _) in plan.inputs.items()]
     written += [(step.arguments[-1], step.node) for step in plan.steps]
@@ -99,7 +103,8 @@ def plan_memory(plan: Plan) -> dict[str, Any]:
     return {
         "target": plan.target.name, "arenas": list(plan.arenas), "needed": plan.needed,
         "ratio": plan.arena_bytes / plan.needed if plan.needed else 1.0, "weights": plan.weight_bytes,
-        "state": plan.state_bytes, "total": plan.bytes,
+        "state": plan.state_bytes, "streams": streams, "stream": plan.stream_bytes,
+        "total": plan.weight_bytes + streams * plan.stream_bytes,
         "places": [
             {"arena": arena, "offset": offset, "bytes": size, "tensors": list(dict.fromkeys(names))}
             for (arena, offset, size), names in sorted(places.items())
@@ -167,7 +172,7 @@ def _print_memory(memory: dict[str, Any]) -> None:
                     f"({common.size(memory['needed'])}); {len(memory['arenas'])} buffer(s)"),
         ("weights", f"{common.size(memory['weights'])} as the kernels read them"),
         ("state", common.size(memory["state"])),
-        ("together", common.size(memory["total"])),
+        ("together", f"{common.size(memory['total'])}: the weights once, tensors and state {memory['streams']} time(s)"),
     ]  # fmt: skip
     out.print()
     out.print(common.facts(rows), soft_wrap=True)
