@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import zoo
 from compare import describe, positive, software
-from nnef_cl.peers.interleave import PAUSE
 
 import nnef_cl
+from nnef_cl.peers.interleave import PAUSE
 
 SCHEMA = 1
 BLOCK_SECONDS = 0.25

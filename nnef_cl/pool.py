@@ -1,42 +1,74 @@
-"""Pool: the streams of a session, and the running of one request on whichever is free."""
+"""Pool: the streams of a session on all its devices; a request runs on whichever is free, and devices that fail go."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nnef_cl.executor import Executable
-from nnef_cl.stream import Stream
+from nnef_cl.errors import DeviceError
+from nnef_cl.replica import Replica
 from nnef_cl.turns import Turns
+
+LOGGER = logging.getLogger("nnef_cl.device")
+"""Warnings about devices."""
 
 
 class Pool:
-    """Streams of one executable. Methods may be called from any thread.
+    """Streams, numbered device after device. Methods may be called from any thread.
 
-    device_seconds: of the last run's kernels, None unless the device measures.
+    device_seconds: of the last run's kernels, None unless the device measures. served: requests done by each stream.
     """
 
-    def __init__(self, executable: Executable, count: int) -> None:
-        """executable: with its weights on the device."""
-        self.executable = executable
-        self.streams = [Stream(executable) for _ in range(count)]
-        self.turns = Turns(count)
+    def __init__(self, replicas: Sequence[Replica]) -> None:
+        self.replicas = tuple(replicas)
+        self.streams = [stream for replica in replicas for stream in replica.streams]
+        self.turns = Turns(len(self.streams))
         self.device_seconds: float | None = None
+        self.served = [0] * len(self.streams)
+        self._owner = [replica for replica in replicas for _ in replica.streams]
 
     def run(self, inputs: Mapping[str, np.ndarray], stream: int | None = None) -> dict[str, np.ndarray]:
-        """As Stream.run, on the stream of that number or, None, on any."""
+        """As Stream.run, on the stream of that number or, None, on any.
+
+        Where the device fails and there are others, it gets no more requests, and one for any stream is repeated once.
+        """
         with self.turns.take(stream) as number:
-            outputs = self.streams[number].run(inputs)
-            if self.executable.device.profiling:
-                self.device_seconds = sum(self.streams[number].device_seconds())
-            return outputs
+            try:
+                return self._run(number, inputs)
+            except DeviceError as error:
+                if not self._take_out(self._owner[number], error) or stream is not None:
+                    raise
+        with self.turns.take() as number:
+            try:
+                return self._run(number, inputs)
+            except DeviceError as error:
+                self._take_out(self._owner[number], error)
+                raise
+
+    def _run(self, number: int, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        stream = self.streams[number]
+        outputs = stream.run(inputs)
+        self.served[number] += 1
+        if stream.device.profiling:
+            self.device_seconds = sum(stream.device_seconds())
+        return outputs
+
+    def _take_out(self, failed: Replica, error: DeviceError) -> bool:
+        """Whether there are other devices. The last one stays, whatever it does."""
+        numbers = [number for number, replica in enumerate(self._owner) if replica is failed]
+        out, others = self.turns.retire(numbers)
+        if out:
+            LOGGER.warning("%s gets no more requests of this session, its last ones go elsewhere", error)
+        return others
 
     def end(self) -> None:
         """Waits for requests that run and gives all memory back."""
         self.turns.end(self._release)
 
     def _release(self) -> None:
-        for stream in self.streams:
-            stream.close()
-        self.executable.close()
+        for replica in self.replicas:
+            with contextlib.suppress(DeviceError):  # of one that has failed
+                replica.close()

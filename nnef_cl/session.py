@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,15 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from nnef_cl import passes
 from nnef_cl.codegen.target import Target
 from nnef_cl.device import points
 from nnef_cl.device.environment import request_threads
 from nnef_cl.device.facts import DeviceInfo
-from nnef_cl.device.manager import Device, open_device
+from nnef_cl.device.manager import Device, open_devices
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
-from nnef_cl.executor import Executable, Progress
+from nnef_cl.executor import Progress
 from nnef_cl.format.container import GRAPH, open_container, tensor_name
 from nnef_cl.format.model_writer import write_model
 from nnef_cl.format.tensor_file import Buffer, write_tensor
@@ -37,16 +36,15 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Table
-from nnef_cl.plan.build import PRECISIONS, Choose, build_plan, first
-from nnef_cl.plan.records import Plan
+from nnef_cl.plan.build import PRECISIONS, Choose, first
 from nnef_cl.plan.tuned import tuned
 from nnef_cl.pool import Pool
+from nnef_cl.replica import Replica, make_replica
 from nnef_cl.state import State, as_stored
 from nnef_cl.workers import Outputs, Workers, in_order
 
 AHEAD = 2
 """Requests per stream that `map` keeps in flight: one runs, one waits for it."""
-AUTO_STREAMS, MOST_STREAMS = 2, 1024
 
 LOGGER = logging.getLogger("nnef_cl.model")
 """Warnings about models."""
@@ -60,15 +58,15 @@ def load(
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
-    device: selector ('auto', 'gpu', 'cpu:1', '0:1', part of a name, several with commas); None: NNEF_CL_DEVICE, else
-    'auto'. shapes: other extents for the inputs. keep: intermediate tensors that `run` returns too, or 'all'.
-    profile: count device time. threads: of a CPU device; can be set only before the first use of OpenCL in a process.
-    rules: instead of devices.yaml. progress: called with (stage, done, total). dialect: how the file is read,
-    'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings are logged, too. ops: what operations mean,
-    STANDARD | table(MINE) with operations of your own (docs/extending.md). precision: 'exact' excludes
-    algorithms that round more than the operations' definitions do; 'default' takes the fastest. tuning: use what
-    `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). streams: requests that can be on the device
-    at one time, each with memory of its own, or 'auto' (docs/streams.md). Raises Error.
+    device: selector ('auto', 'gpu', 'cpu:1', '0:1', part of a name, several with commas), or several joined by '+',
+    whose devices share the requests; None: NNEF_CL_DEVICE, else 'auto'. shapes: other extents for the inputs. keep:
+    intermediate tensors that `run` returns too, or 'all'. profile: count device time. threads: of a CPU device; can be
+    set only before the first use of OpenCL in a process. rules: instead of devices.yaml. progress: called with (stage,
+    done, total). dialect: how the file is read, 'strict' or 'lenient' (docs/dialects.md); 'auto' is lenient. Warnings
+    are logged, too. ops: what operations mean, STANDARD | table(MINE) with operations of your own (docs/extending.md).
+    precision: 'exact' excludes algorithms that round more than the operations' definitions do; 'default' takes the
+    fastest. tuning: use what `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). streams: requests
+    that can be on each device at one time, each with memory of its own, or 'auto' (docs/streams.md). Raises Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
@@ -82,10 +80,13 @@ def load(
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
-    opened = open_device(device, rules=rules, profiling=profile)
+    opened = [
+        (one, choice(one.info, one.target, precision, tuning))
+        for one in open_devices(device, rules=rules, profiling=profile)
+    ]
     return Session(
-        graph, opened, ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source, streams=streams,
-        choose=choice(opened.info, opened.target, precision, tuning),
+        graph, opened[0][0], ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source,
+        streams=streams, choose=opened[0][1], others=opened[1:],
     )  # fmt: skip
 
 
@@ -115,39 +116,38 @@ class Source:
 
 
 class Session:
-    """A model on a device. `run` and `submit` may be called from any thread.
+    """A model on a device, or on several. `run` and `submit` may be called from any thread.
 
-    streams: how many requests the device can have at one time. states: for each stream the variables that the model
+    streams: how many requests can be on the devices at one time. states: for each stream the variables that the model
     updates (a mapping, see `State`), which keep their values from run to run on that stream; state: the first one's.
+    graph, plan: what the first device runs.
     """
 
     def __init__(
         self, graph: Graph, device: Device, ops: Table, *, keep: Iterable[str] | str = (),
         timings: dict[str, float] | None = None, progress: Progress | None = None, choose: Choose = first,
-        source: Source | None = None, streams: int | str = 1,
+        source: Source | None = None, streams: int | str = 1, others: Sequence[tuple[Device, Choose]] = (),
     ) -> None:  # fmt: skip
+        """graph: imported. others: further devices that get the model, and how kernels are chosen there."""
         self.source_graph, self.ops = graph, ops
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
         self.outputs: dict[str, TensorSpec] = {n: graph.tensors[graph.output_tensor(n)] for n in graph.outputs}
         self.timings = dict(timings or {})
         self._source = source
-        self._device = device
-        self._reason = device.reason
-        kept = _kept(graph, keep)
-        started = time.perf_counter()
-        self.graph = passes.run(replace(graph, outputs=(*graph.outputs, *kept)), ops, device.target)
-        self.plan: Plan = build_plan(self.graph, ops, device.target, choose)
-        self.streams = stream_count(streams, self.plan)
-        executable = Executable(self.plan, device, progress, self.streams)
-        self.timings["plan"] = time.perf_counter() - started
+        self._reasons = [one.reason for one in (device, *(other for other, _ in others))]
+        asked = replace(graph, outputs=(*graph.outputs, *_kept(graph, keep)))
+        replicas: list[Replica] = []
         try:
-            self._timed("compile", executable.compile)
-            self._timed("upload", executable.upload)
-            self._pool = Pool(executable, self.streams)
+            for one, how in [(device, choose), *others]:
+                replicas.append(make_replica(asked, one, ops, how, streams, progress, self.timings))
         except BaseException:
-            executable.close()
+            for replica in replicas:
+                replica.close()
             raise
+        self.graph, self.plan = replicas[0].graph, replicas[0].plan
+        self._pool = Pool(replicas)
         self._turns = self._pool.turns
+        self.streams = len(self._pool.streams)
         self._workers = Workers(self._pool.run, self.streams)
         weakref.finalize(self, self._workers.end, wait=False).atexit = False
         self.states = tuple(
@@ -155,15 +155,22 @@ class Session:
         )
         self.state = self.states[0]
 
-    def _timed(self, stage: str, action: Any) -> None:
-        started = time.perf_counter()
-        action()
-        self.timings[stage] = time.perf_counter() - started
+    @property
+    def device(self) -> DeviceInfo:
+        """Facts about the device, or the first of several."""
+        return self.devices[0]
 
     @property
-    def device(self) -> Any:
-        """Facts about the device (DeviceInfo)."""
-        return self._device.info
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        return tuple(replica.device.info for replica in self._pool.replicas)
+
+    @property
+    def served(self) -> dict[str, int]:
+        """Requests done so far by each device, by its index ('platform:device')."""
+        done: dict[str, int] = {}
+        for stream, count in zip(self._pool.streams, self._pool.served, strict=True):
+            done[stream.device.info.index] = done.get(stream.device.info.index, 0) + count
+        return done
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -172,15 +179,15 @@ class Session:
 
     @property
     def reason(self) -> str:
-        """Why this device was chosen."""
-        return self._reason
+        """Why this device was chosen, or these."""
+        return "; ".join(self._reasons)
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes on the device: weights, slots for everything computed (inputs and outputs among them), variables;
+        """Bytes on the devices: weights, slots for everything computed (inputs and outputs among them), variables;
         the latter two for every stream."""
-        plan, streams = self.plan, self.streams
-        return {"weights": plan.weight_bytes, "slots": streams * plan.arena_bytes, "state": streams * plan.state_bytes}
+        parts = [replica.memory for replica in self._pool.replicas]
+        return {name: sum(part[name] for part in parts) for name in parts[0]}
 
     @property
     def last_device_seconds(self) -> float | None:
@@ -232,9 +239,10 @@ class Session:
     def step_seconds(self) -> list[float]:
         """Device seconds of every step of the plan, from one more run with the last inputs (needs `profile`)."""
         with self._turns.take(0):
-            if not self._device.profiling:
+            stream = self._pool.streams[0]
+            if not stream.device.profiling:
                 raise DeviceError("load the model with profile=True to measure device time")
-            return self._pool.streams[0].device_seconds()
+            return stream.device_seconds()
 
     def reset(self) -> None:
         """Gives all variables of all streams the values they have in the file."""
@@ -321,15 +329,6 @@ class Session:
         if missing:
             raise InputError(f"no value for input '{missing[0]}'")
         return {name: as_stored(f"input '{name}'", inputs[name], spec) for name, spec in self.inputs.items()}
-
-
-def stream_count(streams: int | str, plan: Plan) -> int:
-    """streams: as for `load`. Raises InputError."""
-    if streams == "auto":
-        return 1 if plan.states else AUTO_STREAMS
-    if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
-        raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
-    return streams
 
 
 def _tensor_bytes(array: np.ndarray) -> bytes:

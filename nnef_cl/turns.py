@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from nnef_cl.errors import DeviceError
@@ -28,10 +28,11 @@ class Turns:
     """
 
     def __init__(self, count: int) -> None:
-        self.count = count
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._free = list(range(count))[::-1]
+        self._taken: set[int] = set()
+        self._retired: set[int] = set()
         self._waiting: list[_Wish] = []
         self._ended = False
 
@@ -57,41 +58,59 @@ class Turns:
         if self._ended:
             raise DeviceError(CLOSED)
 
+    def retire(self, streams: Collection[int]) -> tuple[bool, bool]:
+        """Gives these streams to nobody any more, unless there would be none left. Returns whether that is new, and
+        whether there are others."""
+        with self._changed:
+            if not (set(self._free) | self._taken) - self._retired - set(streams):
+                return False, False
+            new = not self._retired.issuperset(streams)
+            self._retired |= set(streams)
+            self._free = [number for number in self._free if number not in self._retired]
+            self._changed.notify_all()
+            return new, True
+
     def end(self, release: Callable[[], None]) -> None:
         """The first call in the process that made them waits for all streams and calls `release`; others do nothing.
         Who still waits for a turn gets an error."""
-        if self._process != os.getpid() or self._ended:
+        if self._process != os.getpid():
             return
         with self._changed:
+            if self._ended:
+                return
             self._ended = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: len(self._free) == self.count)
+            self._changed.wait_for(lambda: not self._taken)
         release()
 
     def _got(self, stream: int | None) -> int:
         self.check()
         if stream is None and self._free and not self._waiting:
-            return self._free.pop()
+            number = self._free.pop()
+            self._taken.add(number)
+            return number
         wish = _Wish(stream)
         self._waiting.append(wish)
         try:
             self._hand_out()
-            self._changed.wait_for(lambda: self._ended or wish.got is not None)
+            self._changed.wait_for(lambda: wish.got is not None or self._ended or stream in self._retired)
             if wish.got is None:
                 self.check()
+                raise DeviceError(f"the device of stream {stream} has failed")
+            return wish.got
         except BaseException:  # the end, or the user's interruption
             if wish.got is None:
                 self._waiting.remove(wish)
             else:
                 self._give(wish.got)
             raise
-        assert wish.got is not None
-        return wish.got
 
     def _give(self, number: int) -> None:
-        self._free.append(number)
+        self._taken.remove(number)
+        if number not in self._retired:
+            self._free.append(number)
         self._hand_out()
-        if self._waiting or self._ended:
+        if self._ended:
             self._changed.notify_all()
 
     def _hand_out(self) -> None:
@@ -99,12 +118,10 @@ class Turns:
         for wish in list(self._waiting):
             if not self._free:
                 return
-            if wish.stream is None:
-                wish.got = self._free.pop()
-            elif wish.stream in self._free:
-                wish.got = wish.stream
-                self._free.remove(wish.stream)
-            else:
-                continue
-            self._waiting.remove(wish)
-            self._changed.notify_all()
+            if wish.stream is None or wish.stream in self._free:
+                wish.got = self._free.pop() if wish.stream is None else wish.stream
+                if wish.stream is not None:
+                    self._free.remove(wish.stream)
+                self._taken.add(wish.got)
+                self._waiting.remove(wish)
+                self._changed.notify_all()

@@ -28,7 +28,7 @@ def info(
     ] = False,
     streams: Annotated[
         int | None,
-        typer.Option("--streams", metavar="N", min=1, show_default=False, help="As --memory, with N requests in flight."),
+        typer.Option("--streams", metavar="N", min=1, show_default=False, help="As --memory, for N requests at once."),
     ] = None,
     as_json: common.JsonFlag = False,
     shape: common.ShapeOption = None,
@@ -172,7 +172,7 @@ def _print_memory(memory: dict[str, Any]) -> None:
                     f"({common.size(memory['needed'])}); {len(memory['arenas'])} buffer(s)"),
         ("weights", f"{common.size(memory['weights'])} as the kernels read them"),
         ("state", common.size(memory["state"])),
-        ("together", f"{common.size(memory['total'])}: the weights once, tensors and state {memory['streams']} time(s)"),
+        ("together", f"{common.size(memory['total'])}: weights once, tensors and state {memory['streams']} time(s)"),
     ]  # fmt: skip
     out.print()
     out.print(common.facts(rows), soft_wrap=True)

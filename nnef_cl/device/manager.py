@@ -24,7 +24,7 @@ from nnef_cl.device.opencl import check_process, opencl, shortened, translated
 from nnef_cl.device.programs import BuildError, Programs
 from nnef_cl.device.queue import Queue
 from nnef_cl.device.rules import Rules
-from nnef_cl.device.selectors import Choice, describe, select
+from nnef_cl.device.selectors import Choice, describe, select, select_group
 from nnef_cl.device.targets import make_target
 from nnef_cl.device.trust import Trust
 from nnef_cl.errors import DeviceError, OutOfMemoryError
@@ -219,6 +219,15 @@ def open_device(selector: str | None = None, *, rules: Rules | None = None, prof
     """Chooses and opens a device. Opening is costly, so a process opens a device once per setting of `profiling`, and
     callers share it."""
     return open_chosen(choose_device(selector, rules=rules), rules=rules, profiling=profiling)
+
+
+def open_devices(
+    selector: str | None = None, *, rules: Rules | None = None, profiling: bool = False
+) -> tuple[Device, ...]:
+    """As `open_device`, for a selector that may name several."""
+    rules = active_rules() if rules is None else rules
+    chosen = select_group(discover(selector), selector, rules, lambda info: problem_of(info, rules))
+    return tuple(open_chosen(choice, rules=rules, profiling=profiling) for choice in chosen)
 
 
 def open_chosen(choice: Choice, *, rules: Rules | None = None, profiling: bool = False) -> Device:

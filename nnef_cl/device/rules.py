@@ -169,21 +169,26 @@ class Rules(_Record):
     """The whole of devices.yaml.
 
     order: types tried by the automatic choice, first to last (gpu, accelerator, cpu by default); threads: of CPU
-    devices, as many as they like by default; devices: names of the user's.
+    devices, as many as they like by default; devices: names of the user's; groups: names for selectors of devices that
+    share requests.
     """
 
     order: tuple[DeviceType, ...] | None = None
     threads: PositiveInt | None = None
     devices: dict[Name, NamedDevice] = field(default_factory=dict)
+    groups: dict[Name, tuple[Text, ...]] = field(default_factory=dict)
     prefer: tuple[Reasoned, ...] = ()
     never_automatic: tuple[Reasoned, ...] = ()
     rules: tuple[Rule, ...] = ()
     runtimes: Runtimes = Runtimes()
 
     def __post_init__(self) -> None:
-        taken = [name for name in self.devices if name.lower() in RESERVED]
-        if taken:
-            raise ValueError(f"devices: '{taken[0]}' selects by itself and cannot be a name")
+        for part, names in (("devices", self.devices), ("groups", self.groups)):
+            taken = [name for name in names if name.lower() in RESERVED]
+            if taken:
+                raise ValueError(f"{part}: '{taken[0]}' selects by itself and cannot be a name")
+        if small := [name for name, members in self.groups.items() if len(members) < 2]:
+            raise ValueError(f"groups: '{small[0]}' has fewer than two devices")
 
     def extended(self, user: Rules) -> Rules:
         """With a user's file: its choices and names win, its preferences come first, its corrections last."""
@@ -193,6 +198,7 @@ class Rules(_Record):
             order=self.order if user.order is None else user.order,
             threads=self.threads if user.threads is None else user.threads,
             devices=self.devices | user.devices,
+            groups=self.groups | user.groups,
             prefer=(*user.prefer, *self.prefer),
             never_automatic=(*user.never_automatic, *self.never_automatic),
             rules=(*self.rules, *user.rules),

@@ -48,11 +48,23 @@ def trust_all(info: DeviceInfo) -> str:
 def select(
     discovery: Discovery, selector: str | None = None, rules: Rules | None = None, judge: Judge = trust_all
 ) -> Choice:
-    """The device a selector names; None takes NNEF_CL_DEVICE, or 'auto' where that is not set.
+    """As `select_group`, where the selector names one device. Raises DeviceError for several."""
+    choices = select_group(discovery, selector, rules, judge)
+    if len(choices) > 1:
+        names = " and ".join(describe(choice.device.info) for choice in choices)
+        raise DeviceError(f"one device is needed here, {choices[0].reason} are several: {names}")
+    return choices[0]
+
+
+def select_group(
+    discovery: Discovery, selector: str | None = None, rules: Rules | None = None, judge: Judge = trust_all
+) -> tuple[Choice, ...]:
+    """The devices a selector names; None takes NNEF_CL_DEVICE, or 'auto' where that is not set.
 
     'auto'; a name from devices.yaml; 'gpu', 'gpu:1' (likewise accelerator, cpu, custom): the types in order of
     preference; '0:1': platform:device; other text: part of vendor, name, platform or platform version, in any case.
-    Several with commas are tried in order. judge: why a device cannot be used; asked only about those in question.
+    Several joined by '+', or the name of a group from devices.yaml, are all taken, in this order. Several with commas
+    are tried in order. judge: why a device cannot be used; asked only about those in question.
     DeviceError, with the candidates, where none or several fit; UsageError for a selector without a word.
     """
     rules = packaged_rules() if rules is None else rules
@@ -67,12 +79,27 @@ def select(
     problems: list[str] = []
     for part in parts:
         try:
-            choice = _select_one(discovery, part, origin, rules, judge)
+            choices = [_select_one(discovery, one, origin, rules, judge) for one in _members(discovery, part, rules)]
         except _Unfit as unfit:
             problems.append(str(unfit))
             continue
-        return replace(choice, reason="; ".join([*problems, choice.reason]))
+        if len({choice.device.info.index for choice in choices}) < len(choices):
+            raise DeviceError(f"{origin} '{part}' names a device twice")
+        return tuple(replace(choice, reason="; ".join([*problems, choice.reason])) for choice in choices)
     raise DeviceError("; ".join(problems) + "; there are:\n" + listing(discovery, list(discovery.devices), rules))
+
+
+def _members(discovery: Discovery, part: str, rules: Rules) -> list[str]:
+    """The selectors of a group, or the selector itself: names of devices may hold a plus, too."""
+    group = next((members for name, members in rules.groups.items() if name.lower() == part.lower()), None)
+    if group is not None:
+        return list(group)
+    if "+" in part and not matches(discovery, part, rules):
+        members = [one.strip() for one in part.split("+")]
+        if not all(members):
+            raise UsageError(f"selector '{part}': a device is missing beside a '+'")
+        return members
+    return [part]
 
 
 def _select_one(discovery: Discovery, selector: str, origin: str, rules: Rules, judge: Judge) -> Choice:

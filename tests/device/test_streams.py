@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -77,6 +78,15 @@ def wait_for_workers() -> None:
         time.sleep(0.01)
 
 
+def resident_bytes() -> int:
+    """Of this process; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def inputs(count: int) -> list[dict[str, np.ndarray]]:
     random = np.random.default_rng(1)
     return [{"x": random.standard_normal((2, 16)).astype(np.float32)} for _ in range(count)]
@@ -118,13 +128,14 @@ def test_map_draws_no_more_than_it_needs(net: Path, selector: str) -> None:
         session.run(inputs(1)[0])
 
 
-def test_threads_submit_for_seconds(net: Path, selector: str) -> None:
+@pytest.mark.parametrize("seconds", (2, pytest.param(60, marks=pytest.mark.slow)))
+def test_threads_submit_for_seconds(net: Path, selector: str, seconds: float) -> None:
     """Eight threads, each with every way to ask; every result is checked."""
     xs = inputs(8)
     wrong: list[str] = []
     with nnef_cl.load(net, device=selector, streams=3) as session:
         expected = [session.run(x)["y"] for x in xs]
-        end = time.monotonic() + 2
+        end = time.monotonic() + seconds
 
         def work(k: int) -> None:
             order = [k, *range(8)]
@@ -194,9 +205,14 @@ def test_nothing_grows(net: Path, selector: str) -> None:
     session = nnef_cl.load(net, device=selector, streams=3)
     loaded = device.allocated
     assert loaded == before + sum(session.memory.values())
-    for _ in session.map(inputs(8) * 100):
+    for _ in session.map(inputs(8) * 25):
         pass
     assert device.allocated == loaded
+    resident = resident_bytes()
+    for _ in session.map(inputs(8) * 1250):  # 10,000 requests
+        pass
+    assert device.allocated == loaded
+    assert resident_bytes() < resident + (2 << 20)
     session.close()
     assert device.allocated == before
     session = nnef_cl.load(net, device=selector, streams=2)

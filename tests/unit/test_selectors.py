@@ -12,7 +12,7 @@ from nnef_cl.device.config import VARIABLE, active_rules, load_rules, packaged_r
 from nnef_cl.device.discovery import Discovery, FoundDevice
 from nnef_cl.device.facts import Capabilities, DeviceInfo
 from nnef_cl.device.rules import Rules
-from nnef_cl.device.selectors import ENVIRONMENT, select, selectors_for
+from nnef_cl.device.selectors import ENVIRONMENT, select, select_group, selectors_for
 from nnef_cl.device.targets import make_target
 from nnef_cl.errors import DeviceError, UsageError
 
@@ -67,6 +67,45 @@ EVERYTHING = (SIMULATOR, CPU, INTEL_CPU, SMALL_GPU, GPU, FPGA)
 )  # fmt: skip
 def test_a_selector_reaches_its_device(selector: str | None, expected: DeviceInfo) -> None:
     assert chosen(selector, *EVERYTHING) == expected
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("gpu+cpu", (GPU, INTEL_CPU)), ("cpu:0 + cpu:1", (INTEL_CPU, CPU)), ("2:0+2:1", (GPU, SMALL_GPU)),
+        ("cpu:5+gpu, gpu+pocl", (GPU, CPU)), ("gpu", (GPU,)), ("Mixed", (FPGA, CPU)),
+    ],
+)  # fmt: skip
+def test_a_group_reaches_its_devices(selector: str, expected: tuple[DeviceInfo, ...]) -> None:
+    rules = packaged_rules().extended(parse_rules("groups: {mixed: [gates, pocl]}", "devices.yaml"))
+    choices = select_group(found(*EVERYTHING), selector, rules)
+    assert tuple(choice.device.info for choice in choices) == expected
+
+
+def test_a_plus_in_a_name_is_no_group() -> None:
+    plus = replace(GPU, name="Fast+")
+    assert [choice.device.info for choice in select_group(found(CPU, plus), "fast+")] == [plus]
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [("cpu+0:0+cpu:1", "names a device twice"), ("cpu++gpu", "missing beside a"), ("+", "missing beside a"),
+     ("cpu+abacus", "'abacus' fits no device")],
+)  # fmt: skip
+def test_groups_that_cannot_be(selector: str, message: str) -> None:
+    with pytest.raises((DeviceError, UsageError), match=message):
+        select_group(found(*EVERYTHING), selector)
+
+
+def test_one_device_where_one_is_needed() -> None:
+    with pytest.raises(DeviceError, match="one device is needed"):
+        chosen("gpu+cpu", *EVERYTHING)
+
+
+@pytest.mark.parametrize("text", ["groups: {gpu: [a, b]}", "groups: {one: [a]}", "groups: {two: a+b}"])
+def test_groups_that_the_file_cannot_have(text: str) -> None:
+    with pytest.raises(UsageError, match="groups"):
+        parse_rules(text, "devices.yaml")
 
 
 @pytest.mark.parametrize("selector", ["", " ", ",", " , "])

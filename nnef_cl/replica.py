@@ -1,0 +1,88 @@
+"""Replica: a model made ready on one device, with its streams."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from nnef_cl import passes
+from nnef_cl.device.manager import Device
+from nnef_cl.errors import InputError
+from nnef_cl.executor import Executable, Progress
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ops.base import Table
+from nnef_cl.plan.build import Choose, build_plan
+from nnef_cl.plan.records import Plan
+from nnef_cl.stream import Stream
+
+AUTO = "auto"
+AUTO_STREAMS, MOST_STREAMS = 2, 1024
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """graph: after all passes."""
+
+    graph: Graph
+    executable: Executable
+    streams: tuple[Stream, ...]
+
+    @property
+    def plan(self) -> Plan:
+        return self.executable.plan
+
+    @property
+    def device(self) -> Device:
+        return self.executable.device
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes on the device: weights, slots for everything computed, variables."""
+        plan, count = self.plan, len(self.streams)
+        return {"weights": plan.weight_bytes, "slots": count * plan.arena_bytes, "state": count * plan.state_bytes}
+
+    def close(self) -> None:
+        """Gives all memory back."""
+        for stream in self.streams:
+            stream.close()
+        self.executable.close()
+
+
+def make_replica(
+    graph: Graph, device: Device, ops: Table, choose: Choose, streams: int | str, progress: Progress | None,
+    timings: dict[str, float],
+) -> Replica:  # fmt: skip
+    """graph: imported; streams: how many, or 'auto'. Adds the seconds of each stage to `timings`. Raises Error."""
+
+    def timed(stage: str, action: Callable[[], Result]) -> Result:
+        started = time.perf_counter()
+        result = action()
+        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - started
+        return result
+
+    def planned() -> tuple[Graph, Plan]:
+        final = passes.run(graph, ops, device.target)
+        return final, build_plan(final, ops, device.target, choose)
+
+    final, plan = timed("plan", planned)
+    count = stream_count(streams, plan)
+    executable = Executable(plan, device, progress, count)
+    try:
+        timed("compile", executable.compile)
+        timed("upload", executable.upload)
+        return Replica(final, executable, tuple(Stream(executable) for _ in range(count)))
+    except BaseException:
+        executable.close()
+        raise
+
+
+def stream_count(streams: int | str, plan: Plan) -> int:
+    """streams: as for `load`. Raises InputError."""
+    if streams == AUTO:
+        return 1 if plan.states else AUTO_STREAMS
+    if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
+        raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
+    return streams
