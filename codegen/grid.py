@@ -10,6 +10,10 @@ from nnef_cl.codegen.target import Target
 
 GROUPS_PER_UNIT = 8
 SMALLEST_GROUP = 2048
+FEW_ITEMS = 4096
+"""So many are done soon, even if no compiler joins them to vectors."""
+MOST_GROUPS = 1 << 24
+"""Numbers of groups that stages of a chain can count."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class GridKernel(Kernel):
     """Base of the kernels that loop over independent items; the records have the field `grid`, last as a rule."""
 
     grid: Grid
+
+    @property
+    def stageable(self) -> bool:
+        alone = self.grid.local == 1 or self.grid.count <= FEW_ITEMS
+        return self.folder is None and alone and self.grid.global_size[0] <= MOST_GROUPS
 
     @property
     def global_size(self) -> tuple[int, ...]:

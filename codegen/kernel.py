@@ -32,6 +32,17 @@ class Kernel:
         return f"{self.stem}_{hashlib.sha256(repr(self).encode()).hexdigest()[:10]}"
 
     @property
+    def stage_name(self) -> str:
+        """The same code as a function of a work-group's number, see `stageable`."""
+        return f"{self.name}_stage"
+
+    @property
+    def stageable(self) -> bool:
+        """Whether the code can be a stage of a chain (codegen/kernels/chain.py): its work-items are independent, and
+        one of them may do the work of its group."""
+        return False
+
+    @property
     def workspaces(self) -> int:
         """How many arguments before the last, which is the result, are written, too: further results, or the kernel's
         own intermediate values."""

@@ -11,6 +11,7 @@ from typing import Any
 from mako.exceptions import RichTraceback, TopLevelLookupException
 from mako.lookup import TemplateLookup
 from nnef_cl.codegen.kernel import Kernel
+from nnef_cl.codegen.kernels.chain import stage_kernels
 
 from nnef_cl.errors import ExtensionError
 
@@ -21,6 +22,26 @@ PRELUDE = """\
 #define LANES4 ((int4)(0, 1, 2, 3))
 #define LANES8 ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
 #define LANES16 ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+"""
+CHAINS = """\
+// What workers of a chain share. Atomic operations order what comes before and behind them.
+int chain_take(volatile __global int *taken, const int piece, const int all)
+{
+    return *taken < all ? atomic_add(taken, piece) : all;
+}
+void chain_finish(volatile __global int *finished, const int groups)
+{
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    if (groups > 0)
+        atomic_add(finished, groups);
+}
+void chain_wait(volatile __global int *finished, const int all)
+{
+    while (*finished < all)
+        ;
+    atomic_add(finished, 0);
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+}
 """
 
 
@@ -55,12 +76,12 @@ def _own_lookup() -> TemplateLookup:
     return _lookup(None)
 
 
-def render_kernel(kernel: Kernel) -> str:
-    """One kernel function with its header."""
+def render_kernel(kernel: Kernel, stage: bool = False) -> str:
+    """One kernel function with its header. stage: as a function for chains."""
     file = f"{kernel.stem}.cl.mako"
     try:
         lookup = _own_lookup() if kernel.folder is None else _lookup(kernel.folder)
-        text = lookup.get_template(file).render(p=kernel)
+        text = lookup.get_template(file).render(p=kernel, stage=stage)
     except Exception as error:
         if kernel.folder is not None:
             raise _users_fault(kernel.folder / file, error) from error
@@ -79,4 +100,7 @@ def _users_fault(path: Path, error: Exception) -> ExtensionError:
 
 def render_program(kernels: Iterable[Kernel]) -> str:
     """One self-contained source for several kernels; equal records appear once."""
-    return "\n".join([PRELUDE, *(render_kernel(kernel) for kernel in dict.fromkeys(kernels))])
+    different = list(dict.fromkeys(kernels))
+    stages = [render_kernel(kernel, stage=True) for kernel in stage_kernels(different)]
+    shared = [PRELUDE, CHAINS] if stages else [PRELUDE]
+    return "\n".join([*shared, *stages, *map(render_kernel, different)])

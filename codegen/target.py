@@ -15,6 +15,7 @@ class Target:
     max_argument_bytes: CL_DEVICE_MAX_PARAMETER_SIZE. alignment: of the start of a part of a buffer.
     unified_memory: device buffers are host memory.
     separate_buffers: every tensor has a buffer of its own, for devices that see stray accesses between buffers.
+    forward_progress: a work-group that has begun goes on whatever others do, as threads of an operating system do.
     local_memory: real local memory that a work-group may use; 0 where local memory is ordinary memory.
     """
 
@@ -31,6 +32,7 @@ class Target:
     alignment: int = 128
     local_memory: int = 0
     separate_buffers: bool = False
+    forward_progress: bool = False
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 
     @property

@@ -1,7 +1,6 @@
 ## Where in each window the maximum lies, and the maximum; the first one counts, a NaN is larger than all numbers.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.axes, p.counts)}\

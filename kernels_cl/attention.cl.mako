@@ -4,8 +4,7 @@
     h, W = p.heads, p.width
     several, places = p.blocks > 1, p.places
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\

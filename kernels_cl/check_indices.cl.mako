@@ -1,7 +1,6 @@
 ## Raises a flag where an index is out of range; work-items that find one write the same value.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(__global const long *restrict indices, __global int *restrict flag)
+${grid.function(p, "__global const long *restrict indices, __global int *restrict flag")}\
 {
 ${grid.loop(p.grid)}\
         if (indices[item] < 0 || indices[item] >= ${p.limit}L)

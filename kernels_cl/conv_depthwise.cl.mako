@@ -3,8 +3,7 @@
 <%
     g, a, b = p.geometry, p.axis, p.across
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\

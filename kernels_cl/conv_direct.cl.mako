@@ -4,8 +4,7 @@
     g, V = p.geometry, p.width
     _, C, D, H, W = p.x.spec.shape
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 % if not p.direct:
     float patch[${p.patch_rows * p.patch_width * p.channels}];

@@ -3,8 +3,7 @@
 <%
     g = p.geometry
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(("n", "k", *p.names("o")), p.y.spec.shape)}\

@@ -5,8 +5,7 @@
     H, W = p.x.spec.shape[3:]
     ROWS, COLUMNS = p.rows, p.columns
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\
@@ -19,7 +18,7 @@ ${transform_input()}\
         __global const float *from = tiles + group * ${p.group_size};
 ${multiply()}\
 % else:
-        __global float *own = tiles + get_group_id(0) * ${p.group_size};
+        __global float *own = tiles + work_group * ${p.group_size};
         for (int block = 0; block < ${p.in_blocks}; ++block)
         for (int t = 0; t < ${T}; ++t) {
 ${place()}\

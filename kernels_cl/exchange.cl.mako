@@ -1,7 +1,6 @@
 ## Copy that changes the contiguous axis: square tiles are read in rows, transposed in registers, written in columns.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(__global const ${p.element} *restrict x, __global ${p.element} *restrict y)
+${grid.function(p, f"__global const {p.element} *restrict x, __global {p.element} *restrict y")}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\

@@ -1,8 +1,6 @@
 ## Rows of one axis picked by an index tensor; indices never reach outside.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(__global const ${p.type} *restrict x, __global const long *restrict indices,
-        __global ${p.type} *restrict y)
+${grid.function(p, f"__global const {p.type} *restrict x, __global const long *restrict indices, __global {p.type} *restrict y")}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(("outer", "k", "inner"), (p.outer, p.count, p.inner))}\

@@ -1,7 +1,6 @@
 ## Padding and cropping with any border.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(__global const ${p.type} *restrict x, __global ${p.type} *restrict y)
+${grid.function(p, f"__global const {p.type} *restrict x, __global {p.type} *restrict y")}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.axes, p.y)}\

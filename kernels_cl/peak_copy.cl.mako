@@ -1,7 +1,6 @@
 ## Ceiling of memory: one buffer into another, a vector at a time.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(__global const float *restrict x, __global float *restrict y)
+${grid.function(p, "__global const float *restrict x, __global float *restrict y")}\
 {
 ${grid.loop(p.grid)}\
         vstore${p.width}(vload${p.width}(item, x), item, y);

@@ -1,7 +1,6 @@
 ## Element-wise map or affine rearrangement: any rank, layout, type and broadcast.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.split_names, p.counts)}\

@@ -1,7 +1,6 @@
 ## Sliding-window sum or maximum over any axes, any border; a vector of channels at a time in blocked layouts.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.axes, p.counts)}\

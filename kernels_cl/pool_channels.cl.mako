@@ -4,8 +4,7 @@
     V = p.width
     behind = p.lead + p.blocks
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
     float row[${p.row * V}];
 % for k in (*range(p.lead), *range(behind, p.row)):

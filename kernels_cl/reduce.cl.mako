@@ -5,8 +5,7 @@
     outer, inner = list(range(len(task.reduced)))[:-1], len(task.reduced) - 1
     last = task.reduced[inner]
 %>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(task.split_names, task.counts)}\

@@ -1,7 +1,6 @@
 ## Regions brought to one size by multilinear interpolation.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.axes, p.y.spec.shape)}\

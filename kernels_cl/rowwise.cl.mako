@@ -1,7 +1,6 @@
 ## Rows: one work-item reduces a row stage by stage, then maps it, with vectors along the row.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(${p.arguments})
+${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.axes, p.kept)}\

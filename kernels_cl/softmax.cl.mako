@@ -1,7 +1,6 @@
 ## Softmax: maximum, exponentials and their sum, division; the exponentials wait in the output.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
-__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
-void ${p.name}(__global const float *restrict x, __global float *restrict y)
+${grid.function(p, "__global const float *restrict x, __global float *restrict y")}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.split_names, p.counts)}\

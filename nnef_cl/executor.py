@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nnef_cl.codegen.kernel import pack_into
+from nnef_cl.codegen.kernel import Kernel, pack_into
+from nnef_cl.codegen.kernels.chain import Chain
 from nnef_cl.device.ahead import Job, Launch
 from nnef_cl.device.cache import Cache
 from nnef_cl.device.manager import Device
@@ -51,13 +52,14 @@ class Executable:
         the weights meanwhile where they can become buffers as they are."""
         if self.device.uses_host_memory:
             self._packing = _Packing(self.plan.weights)
-        jobs, total = jobs_of(self.plan, self.device.programs.cache), len(self.plan.kernels)
-        sizes = [len(job.launches) for job in jobs]
+        jobs = jobs_of(self.plan, self.device.programs.cache)
+        sizes = [job.parts for job in jobs]
+        total = sum(sizes)
         self._progress("compile", 0, total)
         self.device.build_ahead(jobs, lambda done: self._progress("compile", sum(sizes[:done]), total))
-        for job in jobs:
+        for number, job in enumerate(jobs):
             self.functions |= dict.fromkeys(job.kernels, self.device.build(job.source, note=job.note))
-            self._progress("compile", len(self.functions), total)
+            self._progress("compile", sum(sizes[: number + 1]), total)
 
     def upload(self) -> None:
         """Packs and copies the weights."""
@@ -123,16 +125,20 @@ def release(device: Device, buffers: dict[Any, Any], owner: int) -> None:
 
 
 def jobs_of(plan: Plan, cache: Cache) -> list[Job]:
-    """The plan's kernels, dealt out to programs of about PROGRAM_KERNELS so that neighbours, which are alike, take
-    turns; with one launch of each."""
-    kernels = plan.kernels
-    steps = {step.kernel: step for step in reversed(plan.steps)}
-    count = max(1, round(len(kernels) / PROGRAM_KERNELS)) if kernels else 0
-    parts = [kernels[start::count] for start in range(count)]
-    return [
-        Job(program_source(part, cache, plan.name), plan.name, [_launch(plan, steps[kernel]) for kernel in part])
-        for part in parts
-    ]
+    """A program for each chain; other kernels are dealt out to programs of about PROGRAM_KERNELS so that neighbours,
+    which are alike, take turns. With one launch of each."""
+    chains = [kernel for kernel in plan.launched if isinstance(kernel, Chain)]
+    others = [kernel for kernel in plan.launched if not isinstance(kernel, Chain)]
+    count = max(1, round(len(others) / PROGRAM_KERNELS)) if others else 0
+    programs = [*([chain] for chain in chains), *(others[start::count] for start in range(count))]
+    return [_job(plan, kernels, cache) for kernels in programs]
+
+
+def _job(plan: Plan, kernels: Sequence[Kernel], cache: Cache) -> Job:
+    steps = {step.kernel: step for step in reversed(plan.launches)}
+    launches = [_launch(plan, steps[kernel]) for kernel in kernels]
+    parts = sum(len(kernel.kernels) if isinstance(kernel, Chain) else 1 for kernel in kernels)
+    return Job(program_source(kernels, cache, plan.name), plan.name, launches, parts)
 
 
 def _launch(plan: Plan, step: Step) -> Launch:

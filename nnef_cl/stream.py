@@ -34,7 +34,10 @@ class Stream:
         for index in range(len(self.plan.faults)):
             self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
             self._clear(index)
-        self._launches = [self._bind(step) for step in self.plan.steps]
+        for index, size in enumerate(self.plan.counters):
+            self._buffers[Buffer("counter", index)] = counters = self.device.buffer(size)
+            self.queue.write(counters, np.zeros(size, np.uint8))
+        self._launches = [self._bind(step) for step in self.plan.launches]
 
     def _bind(self, step: Step) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
         name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]

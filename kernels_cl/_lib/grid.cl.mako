@@ -1,8 +1,23 @@
-## Loops over independent items, splitting a flat number into axis indices, steps of several lanes.
+## A kernel's head, loops over independent items, splitting a flat number into axis indices, steps of several lanes.
+<%def name="function(p, arguments)">\
+% if stage:
+__attribute__((noinline))
+void ${p.stage_name}(${arguments}, const ${p.grid.index} work_group)
+% else:
+__kernel __attribute__((reqd_work_group_size(${p.grid.local}, 1, 1)))
+void ${p.name}(${arguments})
+% endif
+</%def>
 <%def name="loop(grid)">\
-    const ${grid.index} first = get_group_id(0) * ${grid.chunk * grid.local} + get_local_id(0);
-    const ${grid.index} last = min(${grid.end}, ((${grid.index})get_group_id(0) + 1) * ${grid.chunk * grid.local});
-    for (${grid.index} item = first; item < last; item += ${grid.local}) {
+<%
+    step = 1 if stage else grid.local
+%>\
+% if not stage:
+    const ${grid.index} work_group = get_group_id(0);
+% endif
+    const ${grid.index} first = work_group * ${grid.chunk * grid.local}${"" if stage else " + get_local_id(0)"};
+    const ${grid.index} last = min(${grid.end}, (work_group + 1) * ${grid.chunk * grid.local});
+    for (${grid.index} item = first; item < last; item += ${step}) {
 </%def>
 <%def name="split(names, extents, flat='item', indent=8)">\
 <%

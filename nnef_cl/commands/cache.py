@@ -130,7 +130,7 @@ def _explain(model: Path, selector: str | None, reading: dict[str, Any], precisi
     options = " ".join(opened.target.build_options)
     for number, job in enumerate(jobs):
         changed = opened.programs.explain(job.source, options, job.note)
-        kernels = f"program {number} ({len(job.kernels)} kernels)"
+        kernels = f"program {number} ({job.parts} kernels)"
         if changed is None:
             typer.echo(f"{kernels}: there")
         elif "format" in changed:

@@ -103,7 +103,7 @@ def plan_memory(plan: Plan, streams: int = 1) -> dict[str, Any]:
     return {
         "target": plan.target.name, "arenas": list(plan.arenas), "needed": plan.needed,
         "ratio": plan.arena_bytes / plan.needed if plan.needed else 1.0, "weights": plan.weight_bytes,
-        "state": plan.state_bytes, "streams": streams, "stream": plan.stream_bytes,
+        "state": plan.state_bytes, "control": plan.control_bytes, "streams": streams, "stream": plan.stream_bytes,
         "total": plan.weight_bytes + streams * plan.stream_bytes,
         "places": [
             {"arena": arena, "offset": offset, "bytes": size, "tensors": list(dict.fromkeys(names))}
@@ -172,7 +172,8 @@ def _print_memory(memory: dict[str, Any]) -> None:
                     f"({common.size(memory['needed'])}); {len(memory['arenas'])} buffer(s)"),
         ("weights", f"{common.size(memory['weights'])} as the kernels read them"),
         ("state", common.size(memory["state"])),
-        ("together", f"{common.size(memory['total'])}: weights once, tensors and state {memory['streams']} time(s)"),
+        ("flags, counters", common.size(memory["control"])),
+        ("together", f"{common.size(memory['total'])}: weights once, the rest {memory['streams']} time(s)"),
     ]  # fmt: skip
     out.print()
     out.print(common.facts(rows), soft_wrap=True)

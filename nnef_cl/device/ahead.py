@@ -30,11 +30,13 @@ class Launch:
 
 @dataclass(frozen=True)
 class Job:
-    """One program. launches: of its kernels, for drivers that compile a kernel when it is first launched."""
+    """One program. launches: of its kernels, for drivers that compile a kernel when it is first launched. parts: how
+    many pieces of code it consists of, by which it takes time to build."""
 
     source: str
     note: str
     launches: Sequence[Launch]
+    parts: int
 
     @property
     def kernels(self) -> list[str]:
@@ -56,7 +58,7 @@ def build_ahead(setting: Mapping[str, str], jobs: Sequence[Job], finished: Finis
     setting: the device's index, platform and name, the build options, and the kind of its cache entries.
     """
     count = min(processes(), len(jobs))
-    if count < 2 or sum(len(job.launches) for job in jobs) < WORTH_KERNELS or not sys.executable:
+    if count < 2 or sum(job.parts for job in jobs) < WORTH_KERNELS or not sys.executable:
         return
     running: list[subprocess.Popen[bytes]] = []
     try:

@@ -235,6 +235,8 @@ def open_chosen(choice: Choice, *, rules: Rules | None = None, profiling: bool =
     check_process()
     rules = active_rules() if rules is None else rules
     target = target_of(choice, rules)
+    if profiling:  # every step is launched alone, so that it has a time of its own
+        target = replace(target, forward_progress=False)
     key = (choice.device.handle.int_ptr, profiling, target)
     with _open_lock:
         if key not in _open:

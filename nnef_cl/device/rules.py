@@ -81,6 +81,7 @@ class Settings(_Record):
     max_argument_bytes: PositiveInt | None = None
     unified_memory: bool | None = None
     separate_buffers: bool | None = None
+    forward_progress: bool | None = None
     build_options: tuple[str, ...] | None = None
 
 

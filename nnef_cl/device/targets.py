@@ -38,6 +38,7 @@ def make_target(
         max_argument_bytes=max(256, info.max_parameter_bytes),
         alignment=info.alignment or Target.alignment,
         local_memory=info.local_memory if info.local_memory_real else 0,
+        forward_progress=is_cpu,
     )
     if tried is not None:
         tried = rules.trusted(info, tried)

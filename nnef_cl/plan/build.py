@@ -18,6 +18,7 @@ from nnef_cl.ir.layout import Layout, Shape
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
+from nnef_cl.plan.chain import join_steps
 from nnef_cl.plan.memory import Lifetime, Slot, assign_slots
 from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
 from nnef_cl.plan.views import JOINING, SPLITTING, View, find_views, offsets
@@ -119,9 +120,10 @@ class _Builder:
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
         outputs = {n: self._place(self.graph.output_tensor(n), where) for n in self.graph.outputs}
         commits = tuple(Copy(self._buffer(a, where), self._buffer(b, where), size) for a, b, size in moves)
+        launches = join_steps(steps, self.target)
         return Plan(
             self.graph.name, self.target, steps, memory.arenas, memory.needed, tuple(self.records), inputs, outputs,
-            tuple(self.faults), tuple(self.states.values()), commits,
+            launches.steps, tuple(self.faults), tuple(self.states.values()), commits, launches.counters,
         )  # fmt: skip
 
     def _declare_state(self, name: str, constant: Constant) -> None:

@@ -33,7 +33,7 @@ class State:
 
 @dataclass(frozen=True)
 class Buffer:
-    """kind 'arena': shared by tensors; 'weight', 'state', 'fault': index into Plan's.
+    """kind 'arena': shared by tensors; 'weight', 'state', 'fault', 'counter': index into Plan's.
 
     bytes: 0 for the whole buffer, otherwise a part of it, from byte `offset` on.
     """
@@ -94,7 +94,8 @@ class Fault:
 class Plan:
     """arenas: bytes of each buffer in which computed tensors lie; places are used again. needed: bytes of the largest
     set of tensors that live at the same time. inputs, outputs: tensor -> where it is and what (its layout included).
-    faults: one int32 each, to be looked at after a run.
+    faults: one int32 each, to be looked at after a run. launches: the steps as they run, several of them as one chain
+    (`plan/chain.py`) where the device can; counters: bytes of each chain's.
 
     commits: copies, in order, that give states their new values. They run after the outputs have been read, because
     until then every reader of a variable sees its old value.
@@ -108,14 +109,21 @@ class Plan:
     weights: tuple[Weight, ...]
     inputs: Mapping[str, tuple[Buffer, TensorSpec]]
     outputs: Mapping[str, tuple[Buffer, TensorSpec]]
+    launches: tuple[Step, ...]
     faults: tuple[Fault, ...] = ()
     states: tuple[State, ...] = ()
     commits: tuple[Copy, ...] = ()
+    counters: tuple[int, ...] = ()
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         """Each different kernel once, in order of first use."""
         return tuple(dict.fromkeys(step.kernel for step in self.steps))
+
+    @property
+    def launched(self) -> tuple[Kernel, ...]:
+        """Each different kernel that is launched, chains among them, once."""
+        return tuple(dict.fromkeys(step.kernel for step in self.launches))
 
     @property
     def arena_bytes(self) -> int:
@@ -130,9 +138,14 @@ class Plan:
         return sum(state.spec.bytes for state in self.states)
 
     @property
+    def control_bytes(self) -> int:
+        """Flags and counters."""
+        return FLAG_BYTES * len(self.faults) + sum(self.counters)
+
+    @property
     def stream_bytes(self) -> int:
         """What each request that is in flight needs for itself."""
-        return self.arena_bytes + self.state_bytes + FLAG_BYTES * len(self.faults)
+        return self.arena_bytes + self.state_bytes + self.control_bytes
 
     @property
     def bytes(self) -> int:
@@ -148,11 +161,14 @@ class Plan:
                 return self.weights[buffer.index].bytes
             case "state":
                 return self.states[buffer.index].spec.bytes
+            case "counter":
+                return self.counters[buffer.index]
         return FLAG_BYTES
 
     def __str__(self) -> str:
         lines = [
-            f"plan {self.name} for {self.target.name}: {len(self.steps)} launches of {len(self.kernels)} kernels, "
+            f"plan {self.name} for {self.target.name}: {len(self.steps)} steps of {len(self.kernels)} kernels "
+            f"in {len(self.launches)} launches, "
             f"{self.arena_bytes:,} bytes in {len(self.arenas)} arenas, {self.weight_bytes:,} bytes of weights"
         ]
         for step in self.steps:

@@ -534,7 +534,7 @@ def test_info_of_memory() -> None:
     memory = json.loads(result.stdout)["memory"]
     taken = sum(memory["arenas"])
     assert memory["needed"] <= taken == pytest.approx(memory["ratio"] * memory["needed"])
-    assert memory["total"] == taken + memory["weights"] + memory["state"] and memory["weights"] >= 4 * 29066
+    assert memory["total"] == taken + memory["weights"] + memory["state"] + memory["control"] and memory["weights"] >= 4 * 29066
     places = memory["places"]
     assert max(place["offset"] + place["bytes"] for place in places) <= max(memory["arenas"])
     assert "image" in [name for place in places for name in place["tensors"]]

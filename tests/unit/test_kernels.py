@@ -31,8 +31,9 @@ SOFTMAX = """\
 __kernel __attribute__((reqd_work_group_size(64, 1, 1)))
 void NAME(__global const float *restrict x, __global float *restrict y)
 {
-    const int first = get_group_id(0) * 128 + get_local_id(0);
-    const int last = min(2, ((int)get_group_id(0) + 1) * 128);
+    const int work_group = get_group_id(0);
+    const int first = work_group * 128 + get_local_id(0);
+    const int last = min(2, (work_group + 1) * 128);
     for (int item = first; item < last; item += 64) {
         const int i0 = item;
         float largest = (float)(-INFINITY);
