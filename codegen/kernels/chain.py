@@ -21,7 +21,7 @@ class Stage:
     """One kernel of a chain.
 
     arguments: for every argument of the kernel the chain's argument and the byte in it where the tensor begins.
-    waits: numbers of earlier stages that must be finished before this one begins, beyond those that other stages waited for.
+    waits: numbers of earlier stages that must be finished before this one begins, beyond what others waited for.
     """
 
     kernel: Kernel
