@@ -130,7 +130,8 @@ def jobs_of(plan: Plan, cache: Cache) -> list[Job]:
     chains = [kernel for kernel in plan.launched if isinstance(kernel, Chain)]
     others = [kernel for kernel in plan.launched if not isinstance(kernel, Chain)]
     count = max(1, round(len(others) / PROGRAM_KERNELS)) if others else 0
-    programs: list[Sequence[Kernel]] = [*([chain] for chain in chains), *(others[start::count] for start in range(count))]
+    programs: list[list[Kernel]] = [[chain] for chain in chains]
+    programs += [others[start::count] for start in range(count)]
     return [_job(plan, kernels, cache) for kernels in programs]
 
 
