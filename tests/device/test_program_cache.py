@@ -29,10 +29,11 @@ RUN = """
 import json, sys
 import numpy as np
 import nnef_cl
+from nnef_cl.device import open_device
 x = np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype("float32")
 with nnef_cl.load(sys.argv[1], device=sys.argv[2]) as session:
     y = session(x)
-    programs = session._device.programs
+    programs = open_device(sys.argv[2]).programs
 print(json.dumps({"y": y.tolist(), "hits": programs.hits, "misses": programs.misses}))
 """
 
