@@ -10,11 +10,18 @@ ${grid.function(p, p.arguments)}\
     float patch[${p.patch_rows * p.patch_width * p.channels}];
 % endif
 ${grid.loop(p.grid)}\
-${grid.split(("n", "ktile", "od", "oh", "otile"), p.counts)}\
+${grid.split(p.names, p.counts)}\
         const int ow = min(otile * ${p.tile}, ${p.y.spec.shape[4] - p.tile});
-        const int block = ktile * ${p.blocks};
-        const int group = ktile / ${p.channel_groups // p.groups};
         const int id0 = ${p.first(0, "od")}, ih0 = ${p.first(1, "oh")}, iw0 = ${p.first(2, "ow")};
+% if p.all_channels:
+        const int channel = 0;
+${fill()}\
+        for (int ktile = 0; ktile < ${p.channel_groups}; ++ktile) {
+% endif
+        const int block = ktile * ${p.blocks};
+% if not p.all_channels:
+        const int group = ktile / ${p.channel_groups // p.groups};
+% endif
         __global const float *w = filter + ktile * ${p.steps * g.taps * p.channels * p.blocks * V};
 % for b in range(p.blocks):
 % for t in range(p.tile):
@@ -26,7 +33,7 @@ ${grid.split(("n", "ktile", "od", "oh", "otile"), p.counts)}\
 <% start = p.x.at(["n", "channel", "id0", "ih0", "iw0"]) %>\
             const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
             __global const float *place = x + ${start};
-% else:
+% elif not p.all_channels:
             const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
 ${fill()}\
 % endif
@@ -58,6 +65,9 @@ ${fill()}\
 % for line in p.finish:
         ${line}
 % endfor
+% if p.all_channels:
+        }
+% endif
     }
 }
 <%def name="fill()">\
@@ -70,7 +80,7 @@ ${fill()}\
                 const int inside = id >= 0 && id < ${p.x.spec.shape[2]} && ih >= 0 && ih < ${p.x.spec.shape[3]};
 % endif
                 const int sd = ${p.source(0, "id")}, sh = ${p.source(1, "ih")};
-                // Where all columns lie inside, a row is copied without looking at each of them.
+                // Where all columns lie inside, a row is copied without a look at each of them.
                 const int whole = ${"inside && " if p.tested else ""}iw0 >= 0 && iw0 + ${p.patch_width} <= ${p.x.spec.shape[4]};
 % if p.blocked:
                 if (whole) {
@@ -90,17 +100,23 @@ ${fill()}\
 % else:
                 for (int c = 0; c < ${p.channels}; ++c) {
                     float *to = patch + (c * ${p.patch_rows} + row) * ${p.patch_width};
+                    __global const float *from = x + ${p.x.at(["n", "(channel + c)", "sd", "sh", "0"])} + iw0;
                     if (whole) {
-                        for (int q = 0; q < ${p.patch_width}; ++q)
-                            to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "(iw0 + q)"])};
-                    } else for (int q = 0; q < ${p.patch_width}; ++q) {
-                        const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+% for at, lanes in p.copied:
+                        ${f"vstore{lanes}(vload{lanes}(0, from + {at}), 0, to + {at});" if lanes > 1 else f"to[{at}] = from[{at}];"}
+% endfor
+                    } else {
 % if p.tested:
-                        to[q] = 0.0f;
-                        if (inside && iw >= 0 && iw < ${p.x.spec.shape[4]})
-                            to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
+% for at, lanes in p.copied:
+                        ${f"vstore{lanes}((float{lanes})(0.0f), 0, to + {at});" if lanes > 1 else f"to[{at}] = 0.0f;"}
+% endfor
+                        for (int q = max(0, -iw0); inside && q < min(${p.patch_width}, ${p.x.spec.shape[4]} - iw0); ++q)
+                            to[q] = from[q];
 % else:
-                        to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
+                        for (int q = 0; q < ${p.patch_width}; ++q) {
+                            const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+                            to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
+                        }
 % endif
                     }
                 }

@@ -29,7 +29,8 @@ class ConvDirect(GridKernel):
     """x, y: (N, C, depth, height, width). channels: input channels read at a time.
 
     direct: windows never leave the input, so taps are read in place; otherwise the patch under the tile is
-    copied to private memory first, borders resolved, and every tap has a fixed place there.
+    copied to private memory first, borders resolved, and every tap has a fixed place there. Where one patch holds all
+    channels of a plain input, the work-item computes all output channels from it.
     """
 
     stem: ClassVar[str] = "conv_direct"
@@ -109,14 +110,32 @@ class ConvDirect(GridKernel):
         return self.groups * -(-(self.y.spec.shape[1] // self.groups) // (self.width * self.blocks))
 
     @property
+    def all_channels(self) -> bool:
+        """Whether a work-item computes all output channels."""
+        return not self.direct and not self.blocked and self.steps == 1 and self.groups == 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("n", "od", "oh", "otile") if self.all_channels else ("n", "ktile", "od", "oh", "otile")
+
+    @property
     def counts(self) -> tuple[int, ...]:
         n, _, depth, height, width = self.y.spec.shape
-        return (n, self.channel_groups, depth, height, -(-width // self.tile))
+        spatial = depth, height, -(-width // self.tile)
+        return (n, *spatial) if self.all_channels else (n, self.channel_groups, *spatial)
 
     @property
     def patch_width(self) -> int:
         g = self.geometry
         return (self.tile - 1) * g.stride[2] + (g.size[2] - 1) * g.dilation[2] + 1
+
+    @property
+    def copied(self) -> list[tuple[str, int]]:
+        """How a row of a plain patch is copied: C text of first elements, and lanes from there on. The last vector
+        ends with the row."""
+        lanes = next((n for n in (16, 8, 4) if n <= min(self.width, self.patch_width)), 1)
+        last = self.patch_width - lanes
+        return [(str(min(at, last)), lanes) for at in range(0, self.patch_width, lanes)]
 
     @property
     def patch_rows(self) -> int:
@@ -230,7 +249,9 @@ def conv_direct(
     if sizes is None:
         return None
     kernel = replace(kernel, blocks=sizes[0], tile=sizes[1])
-    return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, width * 2, c * geometry.taps * kernel.tile))
+    rounds = kernel.channel_groups if kernel.all_channels else 1
+    cost = c * geometry.taps * kernel.tile * rounds
+    return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, width * 2, cost))
 
 
 def register_tiles(

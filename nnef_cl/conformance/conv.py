@@ -51,6 +51,8 @@ def channels() -> list[Case]:
         conv((1, 16, 14, 14), (48, 16, 1, 1)),
         conv((3, 16, 1, 1), (40, 16, 1, 1)),
         conv((1, 3, 15, 15), (16, 3, 7, 7), stride=[2, 2]),
+        conv((2, 3, 6, 90), (80, 3, 3, 3), stride=[2, 2]),
+        conv((1, 2, 5, 70), (70, 2, 3, 5), border="replicate"),
     ]
     return found
 
