@@ -142,11 +142,11 @@ def _measured(
 def measure_shares(model: Path, session: Session, inputs: Mapping[str, Any], loading: dict[str, Any]) -> Shares:
     """Of one request, each part by itself."""
     from nnef_cl.bench import device_seconds
-    from nnef_cl.device import open_device
+    from nnef_cl.device.manager import open_devices
     from nnef_cl.throughput import Shares, alone_seconds, transfer_seconds
 
     kernels = device_seconds(lambda profile: common.open_session(model, profile=profile, **loading), inputs)
-    copies = transfer_seconds(open_device(loading["device"]), session.inputs, session.outputs)
+    copies = transfer_seconds(open_devices(loading["device"])[0], session.inputs, session.outputs)
     return Shares(alone_seconds(partial(session.submit, inputs)), kernels, copies)
 
 
