@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from nnef_cl.ir.dtype import BOOL, F32, I64, DType
+from nnef_cl.ir.dtype import BOOL, BYTE, F32, I64, DType
 
-_STORED = {F32: "float", I64: "long", BOOL: "uchar"}
+_STORED = {F32: "float", I64: "long", BOOL: "uchar", BYTE: "uchar"}
 _VALUE = {F32: "float", I64: "long", BOOL: "int"}
 
 INT_MAX = 2**31 - 1

@@ -19,6 +19,7 @@ from nnef_cl.errors import (
 
 if TYPE_CHECKING:
     from nnef_cl.format.tensor_file import ItemReader
+    from nnef_cl.images import Image
     from nnef_cl.ops import STANDARD
     from nnef_cl.ops.custom import op
     from nnef_cl.ops.custom import user_table as table
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "load": ("nnef_cl.session", "load"),
     "Session": ("nnef_cl.session", "Session"),
+    "Image": ("nnef_cl.images", "Image"),
     "ItemReader": ("nnef_cl.format.tensor_file", "ItemReader"),
     "STANDARD": ("nnef_cl.ops", "STANDARD"),
     "op": ("nnef_cl.ops.custom", "op"),
@@ -37,8 +39,9 @@ _LAZY = {
 """Public name -> module and name in it."""
 
 __all__ = [
-    "STANDARD", "DeviceError", "Error", "ExtensionError", "FileFormatError", "InputError", "ItemReader", "ModelError",
-    "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError", "__version__", "load", "op", "table",
+    "STANDARD", "DeviceError", "Error", "ExtensionError", "FileFormatError", "Image", "InputError", "ItemReader",
+    "ModelError", "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError", "__version__",
+    "load", "op", "table",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnef_cl.errors import InputError, UnsupportedError
 from nnef_cl.format.tensor_file import read_tensor_file
+from nnef_cl.ir.dtype import BYTE
 from nnef_cl.ir.tensor import TensorSpec
 
 ARRAYS = (".npy", ".npz", ".dat")
@@ -58,13 +59,15 @@ def npz_names(path: Path) -> list[str]:
 
 
 def random_inputs(specs: Mapping[str, TensorSpec], seed: int) -> dict[str, np.ndarray]:
-    """Seeded values for every input: normal floats; integers 0, which every axis has as an index; booleans."""
+    """Seeded values for every input: normal floats; integers 0, which every axis has as an index; booleans; images."""
     return {name: _random(spec, np.random.default_rng([seed, k])) for k, (name, spec) in enumerate(specs.items())}
 
 
 def _random(spec: TensorSpec, generator: np.random.Generator) -> np.ndarray:
     if spec.dtype.kind == "scalar":
         return generator.standard_normal(spec.shape, np.float32).astype(spec.dtype.api, copy=False)
+    if spec.dtype == BYTE:
+        return generator.integers(0, 256, spec.shape, np.uint8)
     return generator.integers(0, 2 if spec.dtype.kind == "logical" else 1, spec.shape).astype(spec.dtype.api)
 
 

@@ -31,6 +31,7 @@ from nnef_cl.executor import Progress
 from nnef_cl.format.container import GRAPH, open_container, tensor_name
 from nnef_cl.format.model_writer import write_model
 from nnef_cl.format.tensor_file import Buffer, write_tensor
+from nnef_cl.images import Image, with_images
 from nnef_cl.importer import AUTO, QUANT, import_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
@@ -55,6 +56,7 @@ def load(
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
     precision: str = "default", tuning: bool = True, streams: int | str = 1,
+    inputs: Mapping[str, Image] | None = None,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -66,7 +68,8 @@ def load(
     are logged, too. ops: what operations mean, STANDARD | table(MINE) with operations of your own (docs/extending.md).
     precision: 'exact' excludes algorithms that round more than the operations' definitions do; 'default' takes the
     fastest. tuning: use what `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). streams: requests
-    that can be on each device at one time, each with memory of its own, or 'auto' (docs/streams.md). Raises Error.
+    that can be on each device at one time, each with memory of its own, or 'auto' (docs/streams.md). inputs: those
+    that are passed as uint8 images, which the device makes values of (docs/images.md). Raises Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
@@ -76,7 +79,7 @@ def load(
     timings: dict[str, float] = {}
     started = time.perf_counter()
     source = Source.of(Path(path))
-    graph = import_model(source.path, shapes=_shapes(shapes), dialect=dialect, table=ops)
+    graph = with_images(import_model(source.path, shapes=_shapes(shapes), dialect=dialect, table=ops), inputs)
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.errors import InputError
+from nnef_cl.ir.dtype import BYTE
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.stream import Stream
 
@@ -73,7 +74,7 @@ def as_stored(what: str, value: Any, spec: TensorSpec) -> np.ndarray:
     if array.shape != spec.shape:
         raise InputError(f"{what}: expected shape {list(spec.shape)}, got {list(array.shape)}")
     api = np.dtype(spec.dtype.api)
-    if not np.can_cast(array.dtype, api, "same_kind"):
+    if not np.can_cast(array.dtype, api, "safe" if spec.dtype == BYTE else "same_kind"):
         raise InputError(f"{what}: expected {api.name} ({spec.dtype.kind}), got {array.dtype.name}")
     with np.errstate(over="ignore"):  # beyond float32 is infinity
         stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)

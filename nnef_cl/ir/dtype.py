@@ -27,6 +27,8 @@ class DType:
 F32 = DType("f32", "scalar", "float32", "float32")
 I64 = DType("i64", "integer", "int64", "int64")
 BOOL = DType("bool", "logical", "bool", "uint8")
+BYTE = DType("u8", "integer", "uint8", "uint8")
+"""Of inputs that hold images, and of nothing else."""
 
 DEFAULT = {dtype.kind: dtype for dtype in (F32, I64, BOOL)}
 """NNEF element type -> the type tensors of that kind have in a graph."""

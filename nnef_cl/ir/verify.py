@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnef_cl.ir.dtype import DEFAULT
+from nnef_cl.ir.dtype import BYTE, DEFAULT
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.tensor import Constant
 
@@ -43,7 +43,7 @@ class _Check:
             self._update(name, value)
         for name, spec in self.graph.tensors.items():
             self._require(name in self.origins, f"tensor '{name}' that nothing produces")
-            self._require(spec.dtype in DEFAULT.values(), f"tensor '{name}' of unknown type {spec.dtype}")
+            self._require(spec.dtype in (*DEFAULT.values(), BYTE), f"tensor '{name}' of unknown type {spec.dtype}")
             positive = all(isinstance(extent, int) and extent > 0 for extent in spec.shape)
             self._require(positive, f"tensor '{name}' with shape {spec.shape}")
 

@@ -6,6 +6,7 @@ from nnef_cl.ops import (
     activation,
     attention,
     conv,
+    image,
     internal,
     matmul,
     normalize,
@@ -27,7 +28,7 @@ STANDARD = table(
 )  # fmt: skip
 """The standard's operations that nnef-cl runs."""
 
-INTERNAL = table(internal.OPS, attention.OPS, rowwise.OPS)
+INTERNAL = table(internal.OPS, attention.OPS, rowwise.OPS, image.OPS)
 """Operations that passes insert."""
 
 

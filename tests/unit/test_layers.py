@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("format", "ir"),
     ("codegen",),
     ("ops",),
-    ("importer",),
+    ("importer", "images"),
     ("passes",),
     ("plan",),
     ("device",),
