@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -39,14 +40,17 @@ def conformance(
     threads: common.ThreadsOption = None,
 ) -> None:
     """Run every operation's cases on a device and compare with the references. Exit code 1 where any differs."""
-    from nnef_cl.conformance.run import run_families
+    from nnef_cl.conformance.apart import Apart, is_possible
+    from nnef_cl.conformance.run import in_process, run_families
     from nnef_cl.device import open_device
 
     families = _families(only or [])
     opened = open_device(device)
     started = time.perf_counter()
-    with common.progress_bar() as progress:
-        rows = run_families(families, opened, every_kernel=every_kernel, progress=progress)
+    with contextlib.ExitStack() as stack:
+        run = stack.enter_context(Apart(device)) if is_possible() else in_process(opened)
+        progress = stack.enter_context(common.progress_bar())
+        rows = run_families(families, run, opened.target, every_kernel=every_kernel, progress=progress)
     seconds = time.perf_counter() - started
     if as_json:
         typer.echo(json.dumps(_report(rows, opened, seconds), indent=2))

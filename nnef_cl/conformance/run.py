@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nnef_cl.codegen.target import Target
 from nnef_cl.conformance.case import Case
 from nnef_cl.conformance.comparison import Difference, difference, tolerance
 from nnef_cl.conformance.harness import candidates, family_graph, nth
 from nnef_cl.device.manager import Device
 from nnef_cl.errors import Error
 from nnef_cl.ops import INTERNAL, STANDARD
-from nnef_cl.plan.build import Choose, first
+from nnef_cl.plan.build import Choose
 from nnef_cl.session import Session
 
 Arrays = Mapping[str, np.ndarray]
 Progress = Callable[[str, int, int], None]
+Run = Callable[[Sequence[Case], int, Progress], "list[Outcome]"]
+"""Runs cases with the kernels that come first (0), second, ..."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,21 +54,26 @@ class Row:
         return self.outcomes[0].allowed
 
 
+def in_process(device: Device) -> Run:
+    """In this process, which a driver may end."""
+    return lambda cases, kernel, progress: run_cases(cases, device, nth(kernel), progress)
+
+
 def run_families(
-    families: Mapping[str, Sequence[Case]], device: Device, *, every_kernel: bool = False, progress: Progress
+    families: Mapping[str, Sequence[Case]], run: Run, target: Target, *, every_kernel: bool = False, progress: Progress
 ) -> list[Row]:
     """One row per operation, in the order of the standard. families: cases by family; progress: (stage, done, total).
 
-    every_kernel: cases for which the device's kernels have alternatives run with each of these too.
+    every_kernel: cases for which the target's kernels have alternatives run with each of these too.
     """
     outcomes: list[Outcome] = []
     total = sum(map(len, families.values()))
     done = 0
     for family, cases in families.items():
         progress(family, done, total)
-        outcomes += run_cases(cases, device, first, _within(progress, family, done, total))
+        outcomes += run(cases, 0, _within(progress, family, done, total))
         if every_kernel:
-            outcomes += run_alternatives(cases, device, _within(progress, f"{family}, other kernels", done, total))
+            outcomes += run_alternatives(cases, run, target, _within(progress, f"{family}, other kernels", done, total))
         done += len(cases)
     progress("done", total, total)
     by_op: dict[str, list[Outcome]] = {name: [] for name in STANDARD}
@@ -74,13 +82,13 @@ def run_families(
     return [Row(op, found) for op, found in by_op.items() if found]
 
 
-def run_alternatives(cases: Sequence[Case], device: Device, progress: Progress) -> list[Outcome]:
+def run_alternatives(cases: Sequence[Case], run: Run, target: Target, progress: Progress) -> list[Outcome]:
     """The cases with second, third, ... kernels, as far as there are any."""
-    counts = [candidates(one, device.target) for one in cases]
+    counts = [candidates(one, target) for one in cases]
     outcomes: list[Outcome] = []
     for number in range(1, max(counts, default=0)):
         chosen = [one for one, count in zip(cases, counts, strict=True) if count > number]
-        found = run_cases(chosen, device, nth(number), progress)
+        found = run(chosen, number, progress)
         outcomes += [replace(one, failure=one.failure and f"kernel {number + 1}: {one.failure}") for one in found]
     return outcomes
 
@@ -92,7 +100,7 @@ def run_cases(cases: Sequence[Case], device: Device, choose: Choose, progress: P
     except Error as error:
         if len(cases) == 1:
             return [Outcome(cases[0], 0.0, tolerance(cases[0].op), str(error))]
-        return [one for part in _parts(cases) for one in run_cases(part, device, choose, progress)]
+        return [one for part in parts_of(cases) for one in run_cases(part, device, choose, progress)]
     return [_judge(case, number, once, again) for number, case in enumerate(cases)]
 
 
@@ -116,7 +124,7 @@ def _judge(case: Case, number: int, once: Arrays, again: Arrays) -> Outcome:
     return Outcome(case, worst, allowed, "; ".join(failures))
 
 
-def _parts(cases: Sequence[Case]) -> list[Sequence[Case]]:
+def parts_of(cases: Sequence[Case]) -> list[Sequence[Case]]:
     """The cases by operation, or of one operation two halves."""
     names = dict.fromkeys(one.op for one in cases)
     if len(names) == 1:

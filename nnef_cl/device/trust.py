@@ -63,7 +63,7 @@ class Trust:
 
     def verdict(self, info: DeviceInfo, again: bool = False) -> Verdict:
         """Whether the device computes. again: tries it whatever is known."""
-        if _is_off():
+        if is_off():
             return Verdict()
         with self._lock:
             if again or info not in self._verdicts:
@@ -72,7 +72,7 @@ class Trust:
 
     def capabilities(self, info: DeviceInfo, again: bool = False) -> Capabilities | None:
         """What the device can do; None where probing is off or the device does not compute at all."""
-        if _is_off() or self.verdict(info).problem:
+        if is_off() or self.verdict(info).problem:
             return None
         with self._lock:
             if again or info not in self._capabilities:
@@ -97,7 +97,7 @@ class Trust:
 
     def _try_libraries(self, likely: str, again: bool) -> dict[str, str]:
         found = libraries.libraries(active_rules().runtimes)
-        if _is_off() or not found:
+        if is_off() or not found:
             return {}
         parts = {"format": FORMAT, "python": sys.executable} | {one.id: one.stamp for one in found}
         kept = None if again else self.cache.get(LIBRARIES, parts)
@@ -119,7 +119,8 @@ class Trust:
         return broken
 
 
-def _is_off() -> bool:
+def is_off() -> bool:
+    """Whether drivers are used without processes that may die."""
     return os.environ.get(SWITCH, "").lower() == "off"
 
 
@@ -166,7 +167,7 @@ class _Answer:
 def _ask(action: str, excluded: list[str], *rest: str) -> _Answer:
     """Runs the probe; never raises."""
     command = [sys.executable, "-m", "nnef_cl.device.probe", action, json.dumps(excluded), *rest]
-    seconds = _seconds()
+    seconds = patience(SECONDS, DEFAULT_SECONDS)
     if not sys.executable:
         return _Answer({}, {}, "", "", True)
     try:
@@ -181,17 +182,17 @@ def _ask(action: str, excluded: list[str], *rest: str) -> _Answer:
         output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         late = True
-        _kill(process)
+        kill(process)
         output, _ = process.communicate()
     except BaseException:
-        _kill(process)
+        kill(process)
         raise
     facts, capabilities, step = _read(output)
     died = ""
     if late:
         died = f"no answer within {seconds:g} s"
     elif "done" not in facts:
-        died = _ending(process.returncode)
+        died = ending(process.returncode)
     if not step and not late:
         return _Answer({}, {}, "", "", True)
     return _Answer(facts, capabilities, step, died, False)
@@ -214,7 +215,8 @@ def _read(output: bytes) -> tuple[dict[str, Any], dict[str, Any], str]:
     return facts, capabilities, step
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """What an exit code says."""
     if code >= 0:
         return f"the process ended with exit code {code}"
     with contextlib.suppress(ValueError):
@@ -222,7 +224,8 @@ def _ending(code: int) -> str:
     return f"the process died of signal {-code}"
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """With what it started, where it began a session of its own."""
     with contextlib.suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -230,7 +233,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             process.kill()
 
 
-def _seconds() -> float:
+def patience(variable: str, default: float) -> float:
+    """Seconds, from the environment where it has a number."""
     with contextlib.suppress(ValueError):
-        return max(0.1, float(os.environ[SECONDS])) if os.environ.get(SECONDS) else DEFAULT_SECONDS
-    return DEFAULT_SECONDS
+        return max(0.1, float(os.environ[variable])) if os.environ.get(variable) else default
+    return default

@@ -48,6 +48,7 @@ def test_unknown_operation(selector: str) -> None:
 
 
 def test_a_wrong_result_is_reported(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNEF_CL_PROBE", "off")  # all in this process
     monkeypatch.setattr(runner, "difference", lambda got, expected: Difference(0.5))
     done = invoke(selector, "--only", "tile", "--json")
     (row,) = json.loads(done.stdout)["operations"]
