@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class State(MutableMapping[str, np.ndarray]):
 
 def as_stored(what: str, value: Any, spec: TensorSpec) -> np.ndarray:
     """The array in the storage type, C-contiguous, checked against the spec. what: for errors. Raises InputError."""
+    if _is_stored(value, spec):  # as callers in a loop have it
+        return value
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, another library's refusal
@@ -79,3 +81,9 @@ def as_stored(what: str, value: Any, spec: TensorSpec) -> np.ndarray:
     with np.errstate(over="ignore"):  # beyond float32 is infinity
         stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)
     return np.ascontiguousarray(stored).reshape(spec.shape)
+
+
+def _is_stored(value: Any, spec: TensorSpec) -> TypeGuard[np.ndarray]:
+    if type(value) is not np.ndarray or value.shape != spec.shape or not value.flags.c_contiguous:
+        return False
+    return bool(value.dtype == spec.dtype.storage == spec.dtype.api)

@@ -38,6 +38,8 @@ class Stream:
             self._buffers[Buffer("counter", index)] = counters = self.device.buffer(size)
             self.queue.write(counters, np.zeros(size, np.uint8))
         self._launches = [self._bind(step) for step in self.plan.launches]
+        self._inputs = {name: self._buffer(place) for name, (place, _) in self.plan.inputs.items()}
+        self._outputs = {name: (self._buffer(place), spec) for name, (place, spec) in self.plan.outputs.items()}
 
     def _bind(self, step: Step) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
         name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]
@@ -59,15 +61,14 @@ class Stream:
         Raises InputError where a kernel reports what is wrong with the data it got. The variables get their new values
         when everything else has succeeded: a run that fails changes none.
         """
-        places = {name: self._buffer(self.plan.inputs[name][0]) for name in inputs}
         # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
-        sent = [self.queue.send(places[name], array) for name, array in inputs.items()]
+        sent = [self.queue.send(self._inputs[name], array) for name, array in inputs.items()]
         self.enqueue()
         if not self._executable.launched:
             self.queue.finish()
             self._executable.keep_launched()
         self._check_faults()
-        outputs = {name: self._read(*place) for name, place in self.plan.outputs.items()}
+        outputs = {name: self._read(*place) for name, place in self._outputs.items()}
         del sent
         for copy in self.plan.commits:
             self.queue.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
@@ -75,7 +76,7 @@ class Stream:
 
     def read_state(self, index: int) -> np.ndarray:
         """A variable's logical array in its API type."""
-        return self._read(Buffer("state", index), self.plan.states[index].spec)
+        return self._read(self._buffers[Buffer("state", index)], self.plan.states[index].spec)
 
     def write_state(self, index: int, array: np.ndarray) -> None:
         """array: logical, in the storage type."""
@@ -117,12 +118,13 @@ class Stream:
         with self.device.translated("reading the profile"):
             return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
 
-    def _read(self, buffer: Buffer, spec: TensorSpec) -> np.ndarray:
+    def _read(self, buffer: Any, spec: TensorSpec) -> np.ndarray:
+        """buffer: the device's."""
         stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
-        self.queue.read(self._buffer(buffer), stored)
+        self.queue.read(buffer, stored)
         return spec.layout.unpack(stored, spec.shape).astype(spec.dtype.api, copy=False)
 
     def close(self) -> None:
         """Gives its memory back."""
-        self._launches = []
+        self._launches, self._inputs, self._outputs = [], {}, {}
         release(self.device, self._buffers, os.getpid())

@@ -65,7 +65,7 @@ def test_a_device_that_fails_is_taken_out(
     with nnef_cl.load(net, device=GROUP, streams=2) as session:
         expected = [session.run(x)["y"] for x in xs]
         for stream in session._pool.replicas[0].streams:
-            monkeypatch.setattr(stream, "enqueue", failing(stream.enqueue, 20))
+            monkeypatch.setattr(stream, "enqueue", failing(stream.enqueue, 3))
         with caplog.at_level(logging.WARNING, "nnef_cl.device"):
             futures = [session.submit(x) for x in xs * 100]
             for k, future in enumerate(futures):
