@@ -10,10 +10,11 @@ from nnef_cl.errors import UsageError
 
 @dataclass(frozen=True)
 class Limit:
-    """variable: the environment variable that sets another one."""
+    """variable: the environment variable that sets another one. most: the highest there may be."""
 
     variable: str
     default: int
+    most: int = 10**18 - 1
 
     @property
     def value(self) -> int:
@@ -21,9 +22,10 @@ class Limit:
         text = os.environ.get(self.variable, "")
         if not text:
             return self.default
-        if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) == 0:
-            raise UsageError(f"{self.variable}: expected a whole number above 0, got '{text[:40]}'")
-        return int(text)
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+        if not 1 <= number <= self.most:
+            raise UsageError(f"{self.variable}: expected a whole number from 1 to {self.most}, got '{text[:40]}'")
+        return number
 
     @property
     def hint(self) -> str:
@@ -36,6 +38,9 @@ TEXT_BYTES = Limit("NNEF_CL_MAX_TEXT_BYTES", 256 << 20)
 TOKENS = Limit("NNEF_CL_MAX_TOKENS", 5_000_000)
 """Words, numbers, strings and signs of a text: a network of 100,000 operations has about 3 million; one takes half a
 kilobyte and some microseconds."""
+NESTING = Limit("NNEF_CL_MAX_NESTING", 200, most=100_000)
+"""Levels that an expression may be nested: brackets, and operators applied to the results of operators. A sum of n
+terms is n levels deep."""
 STEPS = Limit("NNEF_CL_MAX_STEPS", 2_000_000)
 """Expressions that are evaluated for one model, each array counted by a quarter of its length."""
 ITEMS = Limit("NNEF_CL_MAX_ITEMS", 1_000_000)
@@ -49,4 +54,4 @@ EXPANSION = Limit("NNEF_CL_MAX_EXPANSION", 256 << 20)
 FINDINGS = Limit("NNEF_CL_MAX_FINDINGS", 1000)
 """Errors after which validation ends."""
 
-LIMITS = (TEXT_BYTES, TOKENS, STEPS, ITEMS, OPERATIONS, FRAGMENT_DEPTH, EXPANSION, FINDINGS)
+LIMITS = (TEXT_BYTES, TOKENS, NESTING, STEPS, ITEMS, OPERATIONS, FRAGMENT_DEPTH, EXPANSION, FINDINGS)

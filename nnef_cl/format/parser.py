@@ -48,15 +48,12 @@ from nnef_cl.format.syntax import (
     TupleType,
     Unary,
 )
-from nnef_cl.settings import TOKENS
+from nnef_cl.settings import NESTING, TOKENS
 
-MAX_DEPTH = 200
-"""Levels an expression or a type may be nested: brackets, and operators applied to the results of operators.
-
-A sum of n terms is n levels deep. What walks the records may therefore use recursion, which fits Python's stack; that
-of much deeper expressions would not.
-"""
-SPLIT = "this limit is fixed: write parts of it as statements of their own"
+TYPE_DEPTH = 200
+"""Levels a type may be nested. What walks types may therefore use recursion, which fits Python's stack; what walks
+expressions may not."""
+SPLIT = f"write parts of it as statements of their own {NESTING.hint}"
 
 PRECEDENCE = {
     "in": 1,
@@ -103,6 +100,10 @@ def parse_piece(kind: str, text: str, origin: SourcePosition) -> tuple[Any, tupl
     return _parse(kind, text, origin)
 
 
+class TooLongError(ModelSyntaxError):
+    """The text as a whole is not looked at."""
+
+
 # Driving lark ----------------------------------------------------------------------------------------------
 _LOCK = threading.Lock()  # lark calls one Builder, made with the tables, for every parse
 
@@ -123,22 +124,25 @@ def _check_tokens(text: str, origin: SourcePosition) -> None:
     beyond = next(itertools.islice((m for m in _TOKEN.finditer(text) if m[0][0] != "#"), limit, None), None)
     if beyond is not None:
         message = f"more than {limit} words and signs {TOKENS.hint}"
-        raise ModelSyntaxError(message, where=place_of(text, beyond.start(), origin), rule="limits")
+        raise TooLongError(message, where=place_of(text, beyond.start(), origin), rule="limits")
 
 
 def _parse(start: str, text: str, origin: SourcePosition) -> tuple[Any, tuple[Departure, ...]]:
     _check_tokens(text, origin)
     with _LOCK, _collector_paused():
         lark, builder = _machine(TEXTS if start in TEXTS else PIECES)
-        builder.begin(origin)
+        builder.begin(origin, NESTING.default if origin.file == NOWHERE.file else NESTING.value)
         try:
             result = lark.parse(text, start)
             builder.check_integers()
             return result, tuple(builder.departures)
         except UnexpectedInput as error:
-            raise _readable(error, text, origin) from None
+            wrong = _readable(error, text, origin)
+        except ModelSyntaxError as error:
+            wrong = error.with_traceback(None)
         finally:
             builder.begin(NOWHERE)
+    raise wrong  # here, where it does not hold everything that was read up to it
 
 
 @contextmanager
@@ -185,9 +189,9 @@ class Builder(Transformer[Token, Any]):
         super().__init__()
         self.begin(NOWHERE)
 
-    def begin(self, origin: SourcePosition) -> None:
-        """Forget the last text and start on another."""
-        self.origin = origin
+    def begin(self, origin: SourcePosition, most: int = NESTING.default) -> None:
+        """Forget the last text and start on another. most: levels of nesting."""
+        self.origin, self.most = origin, most
         self.brackets = 0
         self.depths: dict[int, int] = {}
         self.too_large: dict[int, Literal] = {}
@@ -206,21 +210,31 @@ class Builder(Transformer[Token, Any]):
 
     def deep(self, node: N, children: Iterable[object], position: SourcePosition) -> N:
         """`node`, unless it is nested too deeply. Leaves are not in the table of depths."""
+        if self._depth(node, children) > self.most:
+            message = f"nested more than {self.most} levels deep (each operator of a chain is a level); {SPLIT}"
+            raise ModelSyntaxError(message, where=position, rule="limits")
+        return node
+
+    def deep_type(self, node: N, children: Iterable[object], position: SourcePosition) -> N:
+        """The same for a type."""
+        if self._depth(node, children) > TYPE_DEPTH:
+            message = f"a type nested more than {TYPE_DEPTH} levels deep; this limit is fixed"
+            raise ModelSyntaxError(message, where=position, rule="limits")
+        return node
+
+    def _depth(self, node: object, children: Iterable[object]) -> int:
         depth = 1
         if self.depths:
             depth += max((self.depths.get(id(child), 0) for child in children), default=0)
-        if depth > MAX_DEPTH:
-            message = f"nested more than {MAX_DEPTH} levels deep (each operator of a chain is a level); {SPLIT}"
-            raise ModelSyntaxError(message, where=position)
         self.depths[id(node)] = depth
-        return node
+        return depth
 
     # Brackets are counted as they open, so that a text of nothing else is refused at once.
     def _open(self, token: Token) -> Token:
         self.brackets += 1
-        if self.brackets > MAX_DEPTH:
-            message = f"brackets nested more than {MAX_DEPTH} levels deep; {SPLIT}"
-            raise ModelSyntaxError(message, where=self.at(token))
+        if self.brackets > self.most:
+            message = f"brackets nested more than {self.most} levels deep; {SPLIT}"
+            raise ModelSyntaxError(message, where=self.at(token), rule="limits")
         return token
 
     def _close(self, token: Token) -> Token:
@@ -312,15 +326,18 @@ class Builder(Transformer[Token, Any]):
 
     def array_type(self, children: list[Any]) -> ArrayType:
         item, bracket = children
-        return self.deep(ArrayType(item), [item], self.at(bracket))
+        return self.deep_type(ArrayType(item), [item], self.at(bracket))
 
     def tuple_type(self, children: list[Any]) -> TupleType:
         bracket, *items = children
-        return self.deep(TupleType(tuple(items)), items, self.at(bracket))
+        return self.deep_type(TupleType(tuple(items)), items, self.at(bracket))
 
     # Statements
     def assignment(self, children: list[Any]) -> Assignment:
         target, value = children
+        if self.depths.get(id(target), 0) > TYPE_DEPTH:
+            message = f"a left side nested more than {TYPE_DEPTH} levels deep; this limit is fixed"
+            raise ModelSyntaxError(message, where=target.position, rule="limits")
         self.depths.clear()
         return Assignment(target, value, target.position)
 

@@ -75,45 +75,57 @@ def print_assignment(assignment: Assignment) -> str:
 def print_expression(expression: Expression, least: int = ANY) -> str:
     """An expression, in parentheses where it holds less tightly together than `least`.
 
-    Parentheses stand only where the parser needs them. Uses recursion: the parser bounds the depth.
+    Parentheses stand only where the parser needs them. Without recursion: expressions may be nested deeply.
     """
-    text, level = _expression(expression)
-    return text if level >= least else f"({text})"
+    text: list[str] = []
+    rest: list[Part] = [(expression, least)]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            text.append(part)
+            continue
+        parts, level = _parts(part[0])
+        if level < part[1]:
+            text.append("(")
+            rest.append(")")
+        rest += reversed(parts)
+    return "".join(text)
 
 
-def _expression(node: Expression) -> tuple[str, int]:  # noqa: PLR0911 - one branch for each record
-    """The text of an expression and how tightly it holds together."""
-    show = print_expression
+Part = str | tuple[Expression, int]
+"""Text, or an expression and how tightly it has to hold together."""
+
+
+def _parts(node: Expression) -> tuple[list[Part], int]:  # noqa: PLR0911 - one branch for each record
+    """What an expression consists of, and how tightly it holds together."""
     if isinstance(node, Literal):
         text = print_literal(node.value)
-        return text, UNARY if text.startswith("-") else OPERAND
+        return [text], UNARY if text.startswith("-") else OPERAND
     if isinstance(node, Identifier):
-        return node.name, OPERAND
+        return [node.name], OPERAND
     if isinstance(node, ArrayExpression):
-        return f"[{', '.join(map(show, node.items))}]", OPERAND
+        return ["[", *_list((item, ANY) for item in node.items), "]"], OPERAND
     if isinstance(node, TupleExpression):
-        return f"({', '.join(map(show, node.items))})", OPERAND
+        return ["(", *_list((item, ANY) for item in node.items), ")"], OPERAND
     if isinstance(node, Invocation):
         generic = f"<{node.generic}>" if node.generic is not None else ""
-        return f"{node.name}{generic}({', '.join(map(_argument, node.arguments))})", OPERAND
+        return [f"{node.name}{generic}(", *_arguments(node.arguments), ")"], OPERAND
     if isinstance(node, Builtin):
-        return f"{node.name}({show(node.argument)})", OPERAND
+        return [f"{node.name}(", (node.argument, ANY), ")"], OPERAND
     if isinstance(node, Subscript):
-        return f"{show(node.value, OPERAND)}[{show(node.index)}]", OPERAND
+        return [(node.value, OPERAND), "[", (node.index, ANY), "]"], OPERAND
     if isinstance(node, Range):
-        begin = show(node.begin) if node.begin is not None else ""
-        end = show(node.end) if node.end is not None else ""
-        return f"{show(node.value, OPERAND)}[{begin}:{end}]", OPERAND
+        begin, end = ([] if bound is None else [(bound, ANY)] for bound in (node.begin, node.end))
+        return [(node.value, OPERAND), "[", *begin, ":", *end, "]"], OPERAND
     if isinstance(node, Unary):
-        return f"{node.op}{show(node.operand, UNARY)}", UNARY
+        return [node.op, (node.operand, UNARY)], UNARY
     if isinstance(node, Binary):
         level = PRECEDENCE[node.op]
-        return f"{show(node.left, level)} {node.op} {show(node.right, level + 1)}", level
+        return [(node.left, level), f" {node.op} ", (node.right, level + 1)], level
     if isinstance(node, Comprehension):
         return _comprehension(node), OPERAND
     assert isinstance(node, Conditional), node
-    value = show(node.value, UNCONDITIONAL)
-    return f"{value} if {show(node.condition)} else {show(node.otherwise)}", ANY
+    return [(node.value, UNCONDITIONAL), " if ", (node.condition, ANY), " else ", (node.otherwise, ANY)], ANY
 
 
 def print_literal(value: bool | int | float | str) -> str:
@@ -127,15 +139,25 @@ def print_literal(value: bool | int | float | str) -> str:
     return repr(value)
 
 
-def _comprehension(node: Comprehension) -> str:
-    iterators = [f"{name} in {print_expression(values, UNCONDITIONAL)}" for name, values in node.iterators]
-    condition = f" if {print_expression(node.condition)}" if node.condition is not None else ""
-    return f"[for {', '.join(iterators)}{condition} yield {print_expression(node.item)}]"
+def _list(items: Iterable[Part]) -> list[Part]:
+    """With commas between them."""
+    parts = [part for item in items for part in (", ", item)]
+    return parts[1:]
 
 
-def _argument(argument: Argument) -> str:
-    value = print_expression(argument.value)
-    return value if argument.name is None else f"{argument.name} = {value}"
+def _comprehension(node: Comprehension) -> list[Part]:
+    iterators: list[Part] = []
+    for name, values in node.iterators:
+        iterators += [", " if iterators else "", f"{name} in ", (values, UNCONDITIONAL)]
+    condition: list[Part] = [" if ", (node.condition, ANY)] if node.condition is not None else []
+    return ["[for ", *iterators, *condition, " yield ", (node.item, ANY), "]"]
+
+
+def _arguments(arguments: Iterable[Argument]) -> list[Part]:
+    parts: list[Part] = []
+    for argument in arguments:
+        parts += [", " if parts else "", "" if argument.name is None else f"{argument.name} = ", (argument.value, ANY)]
+    return parts
 
 
 def _parameter(parameter: Parameter | Result) -> str:

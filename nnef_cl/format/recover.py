@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnef_cl.errors import ModelSyntaxError
-from nnef_cl.format.parser import decoded, parse_document, parse_piece, parse_quant_entries, place_of
+from nnef_cl.format.parser import TooLongError, decoded, parse_document, parse_piece, parse_quant_entries, place_of
 from nnef_cl.format.syntax import (
     Assignment,
     Departure,
@@ -103,7 +103,7 @@ def recover_document(text: str | bytes, file: str = "graph.nnef") -> Recovered:
         text = decoded(text, file)
         return Recovered(document=parse_document(text, file))
     except ModelSyntaxError as error:
-        if isinstance(text, bytes) or error.rule == "limits":
+        if isinstance(text, bytes) or isinstance(error, TooLongError):
             return Recovered([error], readable=False)
         return _Recovery(text, file, error).run()
 
@@ -292,7 +292,7 @@ def recover_entries(text: str | bytes, file: str = "graph.quant") -> tuple[list[
         text = decoded(text, file)
         return list(parse_quant_entries(text, file)), []
     except ModelSyntaxError as error:
-        if isinstance(text, bytes) or error.rule == "limits":
+        if isinstance(text, bytes) or isinstance(error, TooLongError):
             return [], [error]
         first = error
     entries: list[QuantEntry] = []

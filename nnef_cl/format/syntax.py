@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,23 @@ def parts(expression: Expression) -> Iterator[Expression]:
         elif isinstance(part, COMPOSED):
             yield part
             rest += [getattr(part, name) for name in part.__slots__]
+
+
+def built(expression: Expression, leaf: Callable[[Expression], Any]) -> Any:
+    """Arrays as lists and tuples as tuples of what `leaf` makes of everything else; without recursion."""
+    made: list[Any] = []
+    rest: list[Any] = [expression]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, (ArrayExpression, TupleExpression)):
+            rest += [(list if isinstance(part, ArrayExpression) else tuple, len(part.items)), *reversed(part.items)]
+        elif isinstance(part, tuple):
+            kind, count = part
+            start = len(made) - count
+            made[start:] = [kind(made[start:])]
+        else:
+            made.append(leaf(part))
+    return made[0]
 
 
 # Definitions -----------------------------------------------------------------------------------------------

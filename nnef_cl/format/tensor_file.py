@@ -266,7 +266,7 @@ def _vendors(reader: ItemReader, header: TensorHeader, payload: memoryview, name
 def _decoded(header: TensorHeader, payload: memoryview, name: str) -> np.ndarray:
     """Payload -> flat array of the type the header's kind has in a graph."""
     if header.item is ItemType.FLOAT:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN becomes a quiet one
             return np.frombuffer(payload, f"<f{header.bits // 8}").astype(np.float32, copy=False)
     if header.item is ItemType.LOGICAL:
         raw = np.frombuffer(payload, np.uint8)

@@ -165,9 +165,10 @@ class Importer:
         """The declaration alone: the user's operation stands for the file's fragment. Raises RuleError where it is
         declared otherwise."""
         mine = replace(op.declaration, body=None)
-        if replace(fragment, body=None) != mine:
+        expected = print_fragment(mine)
+        if print_fragment(replace(fragment, body=None)) != expected:
             message = f"fragment '{fragment.name}' is declared otherwise than the operation given for it"
-            raise RuleError(f"{message}: expected {print_fragment(mine)}")
+            raise RuleError(f"{message}: expected {expected}")
         return mine
 
     def expand(self) -> None:

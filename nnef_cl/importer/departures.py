@@ -83,15 +83,14 @@ def _first_operator(body: Iterable[Assignment]) -> SourcePosition | None:
 
 
 def _not_flat(expression: Expression) -> SourcePosition | None:
-    """The part that is no identifier, literal, array or tuple. Uses recursion: the parser bounds the depth."""
-    if isinstance(expression, (Literal, Identifier)):
-        return None
-    if not isinstance(expression, (ArrayExpression, TupleExpression)):
-        return expression.position
-    for item in expression.items:
-        place = None if type(item) is Literal else _not_flat(item)
-        if place is not None:
-            return place
+    """The first part that is no identifier, literal, array or tuple."""
+    rest = [expression]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, (ArrayExpression, TupleExpression)):
+            rest += [item for item in reversed(part.items) if type(item) is not Literal]
+        elif not isinstance(part, (Literal, Identifier)):
+            return part.position
     return None
 
 

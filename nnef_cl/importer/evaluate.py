@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.errors import RuleError
-from nnef_cl.format.syntax import (
-    ArrayExpression,
-    Expression,
-    Literal,
-    TupleExpression,
-)
+from nnef_cl.format.syntax import Expression, Literal, built
 from nnef_cl.importer.dialect import INTEGERS_AS_SCALARS
 from nnef_cl.importer.types import PRIMITIVES, Budget, Caster, Tensor, Value, clip, describe
 
@@ -37,12 +32,15 @@ LIMIT = 2**63
 
 def constant(expression: Expression) -> Value:
     """The value of a parameter's default: literals, arrays and tuples of them."""
-    if isinstance(expression, Literal):
+    if type(expression) is Literal:
         return expression.value
-    if isinstance(expression, ArrayExpression):
-        return [constant(item) for item in expression.items]
-    assert isinstance(expression, TupleExpression), expression
-    return tuple(constant(item) for item in expression.items)
+    value: Value = built(expression, _literal)
+    return value
+
+
+def _literal(expression: Expression) -> Value:
+    assert isinstance(expression, Literal), expression
+    return expression.value
 
 
 def unary(op: str, value: Value) -> Value:

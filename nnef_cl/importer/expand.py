@@ -6,7 +6,6 @@ the values of its parts, and one loop runs them all, so that nothing here recurs
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -32,6 +31,7 @@ from nnef_cl.format.syntax import (
     TupleExpression,
     Type,
     Unary,
+    built,
 )
 from nnef_cl.importer import evaluate
 from nnef_cl.importer.arguments import bind, suggestion
@@ -115,6 +115,7 @@ class Expander:
 
     Where the report collects errors, an expression with one is UNKNOWN, and so is what depends on it.
     unsound: fragments that must not be expanded. lost: names whose definitions could not be read.
+    stack: what waits for its parts, and the innermost expression that names an operation around each part.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Expander:
         self.introducer, self.caster, self.budget = introducer, caster, budget
         self.unsound: set[str] = set()
         self.lost: frozenset[str] = frozenset()
-        self.stack: list[tuple[Request, Steps]] = []
+        self.stack: list[tuple[Request, Steps, Expression | None]] = []
         self.here: Request | None = None
         self.argument: tuple[Expression, str, Fragment] | None = None
 
@@ -157,7 +158,8 @@ class Expander:
                 elif type(request[0]) is Identifier:
                     value, request = self.lookup(request[0].name, request[1]), None
                 else:
-                    stack.append((request, self._steps(*request)))
+                    self.budget.wait(len(stack) + 1)
+                    stack.append((request, self._steps(*request), self._named(*request[:2])))
                     request = None
             except StopIteration as stop:
                 value = stop.value
@@ -166,12 +168,12 @@ class Expander:
                 wrong = error if isinstance(error, ModelError) else self.failure(error, *where[:3])
                 if not self.report.collecting:
                     raise wrong from None
-                if isinstance(error, LimitError):
+                self._keep(wrong, where[1])
+                if isinstance(error, LimitError) or self.report.full:
                     stack.clear()
                 elif request is None:
                     stack.pop()
                 value, request = UNKNOWN, None
-                self._keep(wrong, where[1])
         assert value is not None
         return value
 
@@ -192,6 +194,13 @@ class Expander:
         position = argument_place(*self.argument) if self.argument else expression.position
         op = operation(expression) if type(expression) in NAMED else ""
         return scope.place(position), clip(op), clip(first(names))
+
+    def _named(self, expression: Expression, scope: Scope) -> Expression | None:
+        """The innermost expression that names an operation: this one, or one around it in the same body."""
+        if type(expression) in NAMED:
+            return expression
+        around = self.stack[-1] if self.stack else None
+        return around[2] if around and around[0][1].depth == scope.depth else None
 
     def _steps(self, expression: Expression, scope: Scope, names: Names, part: bool) -> Steps:
         self.budget.spend()
@@ -222,18 +231,20 @@ class Expander:
     # Left sides --------------------------------------------------------------------------------------------
     def wanted(self, target: Expression, scope: Scope) -> Names:
         """What the tensors of a left side are to be called. Raises RuleError for an identifier that has a value."""
-        if isinstance(target, Identifier):
-            self._check_new(target, scope)
-            return scope.names.get(target.name) or self._local(target.name, scope)
-        assert isinstance(target, (ArrayExpression, TupleExpression))
-        items = [self.wanted(item, scope) for item in target.items]
+
+        def name(identifier: Expression) -> Names:
+            assert isinstance(identifier, Identifier)
+            self._check_new(identifier, scope)
+            return scope.names.get(identifier.name) or self._local(identifier.name, scope)
+
+        names: Names = built(target, name)
         seen: set[str] = set()
         for identifier in targets(target):
             if identifier.name in seen:
                 twice = f"'{clip(identifier.name)}' is assigned twice"
                 raise LocatedError(twice, identifier.position, IDENTIFIERS.name)
             seen.add(identifier.name)
-        return items if isinstance(target, ArrayExpression) else tuple(items)
+        return names
 
     @staticmethod
     def _check_new(target: Identifier, scope: Scope) -> None:
@@ -249,14 +260,21 @@ class Expander:
 
     def bind_target(self, target: Expression, value: Value, scope: Scope) -> None:
         """Gives the identifiers of a left side their values. Raises RuleError where the structure differs."""
-        if value is UNKNOWN:
-            for identifier in targets(target):
-                scope.values.setdefault(identifier.name, UNKNOWN)
-            return
-        if isinstance(target, Identifier):
-            self._check_new(target, scope)
-            scope.values[target.name] = value if scope.caller else self._graph_tensor(target, value, scope)
-            return
+        rest = [(target, value)]
+        while rest:
+            part, item = rest.pop()
+            if item is UNKNOWN:
+                for identifier in targets(part):
+                    scope.values.setdefault(identifier.name, UNKNOWN)
+            elif isinstance(part, Identifier):
+                self._check_new(part, scope)
+                scope.values[part.name] = item if scope.caller else self._graph_tensor(part, item, scope)
+            else:
+                rest += reversed(self._unpacked(part, item))
+
+    @staticmethod
+    def _unpacked(target: Expression, value: Value) -> list[tuple[Expression, Value]]:
+        """The parts of a left side, each with its value. Raises RuleError where there are others."""
         assert isinstance(target, (ArrayExpression, TupleExpression))
         wanted = list if isinstance(target, ArrayExpression) else tuple
         if not isinstance(value, (list, tuple)) or not isinstance(value, wanted):
@@ -266,8 +284,7 @@ class Expander:
         if len(value) != len(target.items):
             message = f"the left side has {len(target.items)} items, the right side {len(value)}"
             raise RuleError(message, ASSIGNMENTS.name)
-        for part, item in zip(target.items, value, strict=True):
-            self.bind_target(part, item, scope)
+        return list(zip(target.items, value, strict=True))
 
     def _graph_tensor(self, target: Identifier, value: Value, scope: Scope) -> Value:
         """A graph's identifier is one tensor, of the same name: an alias becomes a copy."""
@@ -332,7 +349,7 @@ class Expander:
         if isinstance(condition, bool):
             return (yield node.value if condition else node.otherwise, scope, names, False)
         if condition is UNKNOWN:
-            doubtful = scope.inside(scope.values, doubtful=True)
+            doubtful = scope.in_doubt()
             yield node.value, doubtful, names, True
             yield node.otherwise, doubtful, names, True
             return UNKNOWN
@@ -371,31 +388,31 @@ class Expander:
             if values is not UNKNOWN and not isinstance(values, list):
                 raise RuleError(f"iterator '{clip(name)}' needs an array, got {describe(values)}", EXPRESSIONS.name)
             arrays.append(values)
-        if UNKNOWN in arrays:
-            unknown: dict[str, Value] = {name: UNKNOWN for name, _ in node.iterators}
-            inner = scope.inside(ChainMap(unknown, scope.values), doubtful=True)
-            if node.condition is not None:
-                yield node.condition, inner, names, True
-            yield node.item, inner, names, True
-            return UNKNOWN
-        lengths = {len(values) for values in arrays}
+        lengths = {len(values) for values in arrays if values is not UNKNOWN}
         if len(lengths) > 1:
             raise RuleError(f"the iterated arrays have different lengths: {sorted(lengths)}")
-        local: dict[str, Value] = {}
-        inner = scope.inside(ChainMap(local, scope.values))
+        if UNKNOWN in arrays:  # there may be no turn at all
+            yield from self._turns(node, [[UNKNOWN]] * len(arrays), scope.in_doubt(), names)
+            return UNKNOWN
+        return (yield from self._turns(node, arrays, scope, names))
+
+    def _turns(self, node: Comprehension, arrays: list[list[Value]], scope: Scope, names: Names) -> Steps:
+        """The items of a loop, turn by turn; nothing is known where an item is not."""
+        iterators = [name for name, _ in node.iterators]
         items = []
-        for row in zip(*arrays, strict=True):
-            self.budget.spend(len(row))
-            local.update(zip((name for name, _ in node.iterators), row, strict=True))
-            if node.condition is not None:
-                chosen = yield node.condition, inner, names, True
-                if chosen is UNKNOWN:
-                    return UNKNOWN
-                if not isinstance(chosen, bool):
+        with scope.shadowed(iterators):
+            for row in zip(*arrays, strict=True):
+                self.budget.spend(len(row))
+                scope.values.update(zip(iterators, row, strict=True))
+                chosen = True if node.condition is None else (yield node.condition, scope, names, True)
+                if not isinstance(chosen, bool) and chosen is not UNKNOWN:
                     raise RuleError(f"the filter of a loop must be a logical value, got {describe(chosen)}")
-                if not chosen:
+                if chosen is False:
                     continue
-            items.append((yield node.item, inner, names, True))
+                item = yield node.item, (scope.in_doubt() if chosen is UNKNOWN else scope), names, True
+                if UNKNOWN in (chosen, item):
+                    return UNKNOWN
+                items.append(item)
         return items
 
     def _builtin(self, node: Builtin, scope: Scope, names: Names) -> Steps:
@@ -659,9 +676,8 @@ class Expander:
         """The error with its place in the file, its tensor, and its operation: the innermost of those around it."""
         self.argument = None
         position = getattr(error, "position", expression.position)
-        around = [request for request, _ in reversed(self.stack)]
-        own = [expression, *(part for part, place, *_ in around if place.depth == scope.depth)]
-        op = next((clip(operation(part)) for part in own if type(part) in NAMED), "")
+        named = self._named(expression, scope)
+        op = clip(operation(named)) if named is not None else ""
         tensor = clip(first(names))
         message = str(error)
         while scope.builtin and scope.caller is not None:

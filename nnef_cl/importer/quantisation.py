@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.errors import ModelError, RuleError
+from nnef_cl.format.printer import print_expression
 from nnef_cl.format.syntax import (
     Argument,
     Assignment,
@@ -208,7 +209,8 @@ class Quantiser:
         entry = self.entries.get(name)
         if entry is None:
             return None
-        key = entry.operation, entry.arguments, shape
+        given = tuple((argument.name, print_expression(argument.value)) for argument in entry.arguments)
+        key = entry.operation, given, shape  # by text: records that are nested deeply have no hash
         if key not in self.records:
             self.records[key] = self._record(entry, shape)
         return self.records[key]

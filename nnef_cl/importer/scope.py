@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,7 +44,7 @@ class Scope:
     that might not be taken, so only what is wrong whatever the values are is an error.
     """
 
-    values: MutableMapping[str, Value]
+    values: dict[str, Value]
     body: tuple[Assignment, ...]
     fixed: frozenset[str] = frozenset()
     names: Mapping[str, Names] = field(default_factory=dict)
@@ -73,9 +74,20 @@ class Scope:
                     self._lines.setdefault(identifier.name, self.place(statement.position).line)
         return self._lines.get(name)
 
-    def inside(self, values: MutableMapping[str, Value], *, doubtful: bool = False) -> Scope:
-        """The same place with other values: the inside of a loop, or a branch."""
-        return replace(self, values=values, doubtful=self.doubtful or doubtful)
+    def in_doubt(self) -> Scope:
+        """The same place, in a branch that might not be taken."""
+        return self if self.doubtful else replace(self, doubtful=True)
+
+    @contextmanager
+    def shadowed(self, names: Sequence[str]) -> Iterator[None]:
+        """Inside, the names may be given other values: those of a loop's iterators."""
+        before = {name: self.values[name] for name in names if name in self.values}
+        try:
+            yield
+        finally:
+            for name in names:
+                self.values.pop(name, None)
+            self.values.update(before)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ class LimitError(RuleError):
         super().__init__(message, LIMITS.name)
 
 
+MOST_WAITING = 500_000
+"""Expressions that wait for their parts, each about half a kilobyte."""
+
+
 class Budget:
     """Ends compile-time evaluation that would take too long; a model cannot ask for more than it gives."""
 
@@ -55,6 +59,13 @@ class Budget:
         if self.left < 0:
             message = f"evaluating the model takes more than {self.steps} steps (a loop or recursion too large?)"
             raise LimitError(f"{message} {STEPS.hint}")
+
+    @staticmethod
+    def wait(count: int) -> None:
+        """Before so many expressions wait for their parts. Raises RuleError."""
+        if count > MOST_WAITING:
+            message = f"more than {MOST_WAITING} expressions inside each other (a deep one in a recursion?)"
+            raise LimitError(f"{message}; this limit is fixed")
 
     def array(self, length: int) -> None:
         """Before an array or string of that length is made. Raises RuleError."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nnef_cl.errors import ModelSyntaxError
 from nnef_cl.format import syntax
-from nnef_cl.format.parser import MAX_DEPTH, PRECEDENCE, parse_document, parse_fragment, parse_fragments
+from nnef_cl.format.parser import PRECEDENCE, parse_document, parse_fragment, parse_fragments
 from nnef_cl.format.printer import print_document, print_expression, print_fragment
 from nnef_cl.format.syntax import (
     Argument,
@@ -40,6 +40,7 @@ from nnef_cl.format.syntax import (
     TupleType,
     Unary,
 )
+from nnef_cl.settings import NESTING
 
 A, B, C = Identifier("a"), Identifier("b"), Identifier("c")
 
@@ -245,6 +246,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "nots": (in_graph("x = " + "!" * 20_000 + "a"), "nested more than 200 levels deep"),
     "conditionals": (in_graph("x = " + "a if b else " * 20_000 + "a"), "nested more than 200 levels deep"),
     "subscripts": (in_graph("x = a" + "[0]" * 20_000), "nested more than 200 levels deep"),
+    "left sides": (in_graph("[" * 201 + "x" + "]" * 201 + " = a"), "brackets nested more than 200 levels"),
     "array types": ("version 1.0; fragment f(x: integer" + "[]" * 20_000 + ") -> ();", "nested more than 200 levels"),
     "escapes": (in_graph("x = '" + "\\\\" * 1_000_000), "has no closing quote on its line"),
 }  # fmt: skip
@@ -272,7 +274,8 @@ def test_parser_recovers_after_an_error() -> None:
 
 
 def test_deepest_accepted_expressions_can_be_printed_and_compared() -> None:
-    for text in ("a" + " + a" * MAX_DEPTH, "[" * MAX_DEPTH + "]" * MAX_DEPTH, "-" * MAX_DEPTH + "a"):
+    most = NESTING.default
+    for text in ("a" + " + a" * most, "[" * most + "]" * most, "-" * most + "a"):
         parsed = expression(text)
         assert expression(print_expression(parsed)) == parsed
         assert hash(parsed) == hash(expression(text))

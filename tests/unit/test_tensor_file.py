@@ -57,6 +57,7 @@ VECTORS: dict[str, tuple[bytes, Any, str]] = {
     "float16": (tensor(b"\x00\x3c\x00\xc0\x00\x7c", (3,), 16, 0), np.float32([1, -2, np.inf]), "scalar"),
     "float32": (tensor(struct.pack("<2f", 0.5, -3), (1, 2), 32, 0), np.float32([[0.5, -3]]), "scalar"),
     "float64": (tensor(struct.pack("<2d", 0.1, 1e300), (2,), 64, 0), np.float32([0.1, np.inf]), "scalar"),
+    "signalling NaN": (tensor(struct.pack("<2Q", 0x7FF0000000000001, 1 << 62), (2,), 64, 0), np.float32([np.nan, 2]), "scalar"),
     "scalar": (tensor(struct.pack("<f", 7), (), 32, 0), np.float32(7), "scalar"),
     "uint8": (tensor(b"\x00\xff", (2,), 8, 1), np.int64([0, 255]), "integer"),
     "uint16": (tensor(b"\x01\x02", (1,), 16, 1), np.int64([513]), "integer"),
