@@ -123,7 +123,8 @@ def _explain(model: Path, selector: str | None, reading: dict[str, Any], precisi
     graph = import_model(model, **reading)
     plan = build_plan(passes.run(graph, ops, opened.target), ops, opened.target, choose)
     jobs = jobs_of(plan, opened.programs.cache)
-    typer.echo(f"{len(jobs)} programs of {plan.name} for {opened.name}")
+    noun = "program" if len(jobs) == 1 else "programs"
+    typer.echo(f"{len(jobs)} {noun} of {plan.name} for {opened.name}")
     if opened.programs.kind == "driver":
         typer.echo("this device's driver keeps compiled programs itself")
         return

@@ -192,7 +192,7 @@ class Builder(Transformer[Token, Any]):
     def begin(self, origin: SourcePosition, most: int = NESTING.default) -> None:
         """Forget the last text and start on another. most: levels of nesting."""
         self.origin, self.most = origin, most
-        self.brackets = 0
+        self.brackets = self.conditions = 0
         self.depths: dict[int, int] = {}
         self.too_large: dict[int, Literal] = {}
         self.departures: list[Departure] = []
@@ -229,7 +229,7 @@ class Builder(Transformer[Token, Any]):
         self.depths[id(node)] = depth
         return depth
 
-    # Brackets are counted as they open, so that a text of nothing else is refused at once.
+    # Brackets and conditions are counted as they open, so that a text of nothing else is refused at once.
     def _open(self, token: Token) -> Token:
         self.brackets += 1
         if self.brackets > self.most:
@@ -241,8 +241,16 @@ class Builder(Transformer[Token, Any]):
         self.brackets -= 1
         return token
 
+    def _if(self, token: Token) -> Token:
+        self.conditions += 1
+        if self.conditions > self.most:
+            message = f"conditions nested more than {self.most} levels deep; {SPLIT}"
+            raise ModelSyntaxError(message, where=self.at(token), rule="limits")
+        return token
+
     LSQB = LPAR = _open
     RSQB = RPAR = _close
+    IF = _if
 
     # Documents
     def document(self, children: list[Any]) -> Document:
@@ -410,11 +418,13 @@ class Builder(Transformer[Token, Any]):
 
     def comprehension(self, children: list[Any]) -> Comprehension:
         bracket, iterators, condition, item = children
+        self.conditions -= condition is not None
         node = Comprehension(iterators, condition, item, self.at(bracket))
         return self.deep(node, [*(values for _, values in iterators), condition, item], node.position)
 
     def conditional(self, children: list[Any]) -> Conditional:
         value, condition, otherwise = children
+        self.conditions -= 1
         return self.deep(Conditional(value, condition, otherwise, value.position), children, value.position)
 
     def unary(self, children: list[Any]) -> Literal | Unary:

@@ -245,6 +245,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "signs": (in_graph("x = " + "-" * 20_000 + "a"), "nested more than 200 levels deep"),
     "nots": (in_graph("x = " + "!" * 20_000 + "a"), "nested more than 200 levels deep"),
     "conditionals": (in_graph("x = " + "a if b else " * 20_000 + "a"), "nested more than 200 levels deep"),
+    "conditions": (in_graph("x = " + "a if " * 20_000), "graph.nnef:4:1007: conditions nested more than 200 levels deep"),
     "subscripts": (in_graph("x = a" + "[0]" * 20_000), "nested more than 200 levels deep"),
     "left sides": (in_graph("[" * 201 + "x" + "]" * 201 + " = a"), "brackets nested more than 200 levels"),
     "array types": ("version 1.0; fragment f(x: integer" + "[]" * 20_000 + ") -> ();", "nested more than 200 levels"),
@@ -279,6 +280,12 @@ def test_deepest_accepted_expressions_can_be_printed_and_compared() -> None:
         parsed = expression(text)
         assert expression(print_expression(parsed)) == parsed
         assert hash(parsed) == hash(expression(text))
+
+
+def test_only_open_conditions_are_nested() -> None:
+    items = ", ".join(["a if b else c, [for i in xs if i yield a if b else c]"] * 300)
+    assert isinstance(expression(f"[{items}]"), ArrayExpression)
+    parse_document(in_graph(" ".join(f"x{k} = a if b else c if d else e;" for k in range(300)) + " y = a"))
 
 
 def test_long_lists() -> None:
