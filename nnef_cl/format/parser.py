@@ -131,7 +131,8 @@ def _parse(start: str, text: str, origin: SourcePosition) -> tuple[Any, tuple[De
     _check_tokens(text, origin)
     with _LOCK, _collector_paused():
         lark, builder = _machine(TEXTS if start in TEXTS else PIECES)
-        builder.begin(origin, NESTING.default if origin.file == NOWHERE.file else NESTING.value)
+        least = NESTING.default if origin.file == NOWHERE.file else 0  # declarations of operations are no files
+        builder.begin(origin, max(NESTING.value, least))
         try:
             result = lark.parse(text, start)
             builder.check_integers()

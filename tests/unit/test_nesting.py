@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import nnef_cl
 from nnef_cl.errors import Error, UsageError
 from nnef_cl.format.layout import format_document
 from nnef_cl.format.parser import parse_document
@@ -130,6 +131,24 @@ def test_the_limit_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             parse_document(f"{HEAD}graph g( x ) -> ( y ) {{ y = x; }}")
     monkeypatch.setenv(NESTING.variable, "1")
     parse_document(f"{HEAD}graph g( x ) -> ( y ) {{ y = x; }}")
+
+
+def test_a_deep_body_of_a_custom_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NESTING.variable, "20000")
+    body = f"{{ y = {'-' * LEVELS}x; }}"
+    deep = nnef_cl.op(f"fragment deep( x: tensor<scalar> ) -> ( y: tensor<scalar> ) {body}")
+    path = model(tmp_path, "deep(x)")
+    assert len(import_model(path, table=nnef_cl.STANDARD | nnef_cl.table((deep,))).nodes) == LEVELS
+
+
+def test_deep_quantisation_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NESTING.variable, "20000")
+    path = model(tmp_path, "relu(x)")
+    entry = f"min = {'[' * LEVELS}0.0{']' * LEVELS}, max = 1.0, bits = 8, signed = false, symmetric = false"
+    (path / "graph.quant").write_text(f'"x": min_max_linear_quantize({entry});\n')
+    with pytest.raises(Error, match=r"graph\.quant:1:.*min") as caught:
+        import_model(path)
+    assert str(caught.value.where) in {str(finding.where) for finding in validate_model(path).findings}
 
 
 HOSTILE = {
