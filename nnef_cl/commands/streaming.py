@@ -139,6 +139,7 @@ def make_top(session: Session, job: Job) -> Top | None:
 # Running ---------------------------------------------------------------------------------------------------
 def make_feed(session: Session, name: str, items: Sequence[Item], shared: Mapping[str, str], job: Job) -> Feed:
     """The session with everything that it needs to run items. Raises UsageError, InputError."""
+    from nnef_cl.ops.rows import mixing
     from nnef_cl.pipeline.sources import Item, read_item
     from nnef_cl.pipeline.stream import Feed, readers, rows_of
 
@@ -151,6 +152,9 @@ def make_feed(session: Session, name: str, items: Sequence[Item], shared: Mappin
     if not name and any(item.path.suffix.lower() != ".npz" for item in items):
         common.only_input(own, "-i")
     batch = rows_of(own.values(), (spec for _, spec in session.plan.outputs.values()))
+    if batch > 1 and (why := mixing(session.source_graph, session.ops, own)):
+        common.say(f"every file must hold all {batch} rows of a request, which depend on each other: {why}")
+        batch = 1
     same: Arrays = {}
     for one, text in shared.items():
         same |= read_item(Item(Path(text), one), {one: session.inputs[one]}, 1, job.options)

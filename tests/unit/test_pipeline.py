@@ -422,3 +422,20 @@ def test_stopped_in_the_middle_and_resumed(tmp_path: Path, output: str, how: str
     kept = list(before)[:-1]  # of the killed program's last record a part may have been cut
     assert [after[name] for name in kept] == [before[name] for name in kept]
     assert "100 of 100 inputs done, 100 of them earlier: nothing to do" in invoke(*arguments, "--resume").stdout
+
+
+@needs_device
+def test_rows_that_depend_on_each_other_stay_together(tmp_path: Path) -> None:
+    model = tmp_path / "net"
+    model.mkdir()
+    (model / "graph.nnef").write_text(
+        "version 1.0; graph g( x ) -> ( y ) { x = external(shape = [2, 3]); y = softmax(x, axes = [0]); }"
+    )
+    rows = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    for k, x in enumerate(rows):
+        np.save(tmp_path / f"{k}.npy", x)
+    result = invoke("run", model, "-i", tmp_path / "*.npy", "-o", tmp_path / "out")
+    assert result.exit_code == 0 and "softmax 'y' mixes rows" in result.stderr
+    for k in range(2):
+        with np.load(tmp_path / "out" / f"{k}.npy.npz") as found:
+            assert found["y"].shape == (2, 3)
