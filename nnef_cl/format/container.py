@@ -1,21 +1,23 @@
 """Open a model folder or archive and read its files in place, one by one (NNEF 1.0.5, section 5).
 
 A folder, the graph.nnef in one, a tar, and a gzip-compressed tar are recognised by what they are, not by their
-names. Archives may hold their files in one folder at the top. Nothing is ever unpacked to disk. An archive with
-a link, a device, an absolute name, a name with '..' or the same name twice is refused when it is opened; in
-folders, links are followed, but to regular files only.
+names. Archives may hold their files in one folder at the top. Nothing is ever unpacked under a name of the
+archive's. An archive with a link, a device, an absolute name, a name with '..' or the same name twice is refused when
+it is opened; in folders, links are followed, but to regular files only.
 
 Memory: files of folders and of plain tars are memory-mapped. A compressed tar is decompressed once, when it is
-opened, and its tensors, graph.nnef and graph.quant stay in memory until the container is closed.
+opened: beyond IN_MEMORY into a temporary file without a name, which is mapped, too, and goes with its last reader.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import mmap
 import re
 import tarfile
+import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -47,6 +49,9 @@ ARGUMENTS, CONTAINER = "arguments", "container"
 UNSUSPECTED_RATIO = 64
 """A compressed archive may expand to that many times its size, even beyond EXPANSION."""
 
+IN_MEMORY = 4 << 20
+"""Bytes of an unpacked archive that need no file."""
+_ALIGNMENT = 64
 _PIECE = 1 << 20
 # What tarfile and zlib raise for archives they cannot make sense of.
 _BROKEN = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, ArithmeticError, LookupError, MemoryError)
@@ -270,34 +275,51 @@ def _tar_members(path: Path, data: Buffer) -> Iterator[tuple[str, Buffer, int]]:
 def _gzip_members(path: Path, size: int, headers_only: bool) -> Iterator[tuple[str, Buffer, int]]:
     """Files a model consists of, decompressed in one go; the content of others is left empty."""
     limit = max(EXPANSION.value, UNSUSPECTED_RATIO * size)
+    places: list[tuple[str, int, int, int]] = []
     try:
         with (
             gzip.GzipFile(path) as stream,
             _Bounded(stream, limit, path) as bounded,
             tarfile.open(fileobj=bounded, mode="r|") as tar,
+            tempfile.SpooledTemporaryFile(IN_MEMORY) as unpacked,
         ):
             for name, member in _files(tar, str(path)):
                 if member.size > limit:
                     raise _Bounded.refusal(path, limit)
                 suffix = PurePosixPath(name).suffix.lower()  # names may differ from labels in case
-                content = tar.extractfile(member) if suffix in MODEL_FILES else None
                 kept = min(member.size, HEADER_BYTES) if headers_only and suffix == ".dat" else member.size
-                yield name, _content(content, kept) if content else b"", member.size
+                content = tar.extractfile(member) if suffix in MODEL_FILES else None
+                begin = unpacked.tell()
+                if content:
+                    _copy(content, kept, unpacked)
+                places.append((name, begin, unpacked.tell() - begin, member.size))
+                unpacked.write(bytes(-unpacked.tell() % _ALIGNMENT))
             while bounded.read(_PIECE):
                 pass  # zlib compares the checksum at the end
+            whole = _whole(unpacked)
     except _BROKEN as error:
         raise _broken(path, error) from None
+    for name, begin, kept, length in places:
+        yield name, whole[begin : begin + kept], length
 
 
-def _content(file: IO[bytes], size: int) -> Buffer:
+def _copy(file: IO[bytes], size: int, target: IO[bytes]) -> None:
     """`size` bytes, in pieces: a header may promise more than there is."""
-    content = bytearray()
-    while len(content) < size:
-        piece = file.read(min(_PIECE, size - len(content)))
+    while size:
+        piece = file.read(min(_PIECE, size))
         if not piece:
             raise EOFError
-        content += piece
-    return memoryview(content).toreadonly()
+        target.write(piece)
+        size -= len(piece)
+
+
+def _whole(file: IO[bytes]) -> memoryview:
+    """All of a temporary file, mapped where it is one on disk."""
+    if file.tell() <= IN_MEMORY:
+        file.seek(0)
+        return memoryview(file.read())
+    file.flush()
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 class _Bounded(io.BufferedIOBase):
@@ -345,6 +367,8 @@ def _broken(path: Path, error: Exception) -> FileFormatError:
         message = "truncated archive"
     elif isinstance(error, MemoryError):
         message = "not enough memory for the archive"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"no room to unpack the archive in {tempfile.gettempdir()}; TMPDIR names another place"
     else:
         cause = " ".join(reason(error).split())
         message = f"not a model folder, a {GRAPH} or a tar archive, or a damaged one ({cause})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from nnef_cl.errors import FileFormatError, ModelError
+from nnef_cl.format import container
 from nnef_cl.format.container import open_container, tensor_name
 from nnef_cl.format.tensor_file import read_tensor_file, write_tensor
 
@@ -98,8 +100,10 @@ def test_files_are_read(model: Path) -> None:
             files.read_text("graph.nnef", limit=30)
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_tensors_of_archives(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "in_memory"), [("w", None), ("w:gz", 0), ("w:gz", 1 << 20)])
+def test_tensors_of_archives(tmp_path: Path, mode: str, in_memory: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if in_memory is not None:
+        monkeypatch.setattr(container, "IN_MEMORY", in_memory)
     arrays = {f"w{k}": np.random.default_rng(k).random((k + 1, 300), np.float32) for k in range(20)}
     with tarfile.open(tmp_path / "m.tar", mode) as tar:  # type: ignore[call-overload]
         for label, array in arrays.items():
@@ -244,6 +248,15 @@ def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_container(path)
     monkeypatch.setenv("NNEF_CL_MAX_EXPANSION", str(16 << 20))
     assert open_container(path).read_text("graph.nnef")
+
+
+def test_no_room_to_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(container, "_copy", full)
+    with pytest.raises(FileFormatError, match=r"m\.tgz: no room to unpack the archive in .*; TMPDIR names another place"):
+        open_container(stored(tmp_path / "m.tgz", gzip.compress(tar_of(FILES))))
 
 
 def test_paths_that_are_no_models(tmp_path: Path) -> None:
