@@ -11,19 +11,34 @@ from typing import Any
 
 import numpy as np
 from zoo_classifiers import CLASSIFIERS
+from zoo_further import (
+    convnext_t,
+    dcgan,
+    deeplab,
+    gpt,
+    lstm,
+    mixer,
+    mobilenetv3,
+    resnext50,
+    shufflenetv2,
+    style_transfer,
+    swin,
+    unet3d,
+    wavenet,
+)
 from zoo_network import Built, Network, Value
 from zoo_odd import BATCH, CHANNELS, SIZES, conv_stack, depthwise_stack, matmul_stack
 from zoo_others import audio_cnn, bert6, mlp, super_resolution, unet, vit_s16, yolov3_tiny
 
-__all__ = ["BATCH", "NETWORKS", "ODD", "SIZES", "Built", "Design", "build", "onnx_session"]
+__all__ = ["BATCH", "FURTHER", "NETWORKS", "ODD", "SIZES", "Built", "Design", "build", "onnx_session"]
 
 
 @dataclass(frozen=True)
 class Design:
     """layers: from the input to the results; classes: how many it tells apart (or colours it paints).
 
-    kind: 'image' (N, 3, size, size), 'audio' (N, 1, size), 'tokens' (N, size, 768), 'vector' (N, size) or
-    'rows' (N, size, features).
+    kind: 'image' (N, 3, size, size), 'volume' (N, 1, size, size, size), 'audio' (N, 1, size), 'tokens' (N, size, 768),
+    'vector' (N, size) or 'rows' (N, size, features).
     size: the published one; small: one that reduced versions for tests work at.
     """
 
@@ -37,8 +52,9 @@ class Design:
     def shape(self, batch: int, size: int, network: Network) -> tuple[int, ...]:
         """Of the input."""
         return {
-            "image": (batch, 3, size, size), "audio": (batch, 1, size), "tokens": (batch, size, network.channels(768)),
-            "vector": (batch, size), "rows": (batch, size, self.features),
+            "image": (batch, 3, size, size), "volume": (batch, 1, size, size, size), "audio": (batch, 1, size),
+            "tokens": (batch, size, network.channels(768)), "vector": (batch, size),
+            "rows": (batch, size, self.features),
         }[self.kind]  # fmt: skip
 
 
@@ -72,6 +88,24 @@ ODD: dict[str, Design] = {
 """Of odd shapes; measured at every one of SIZES, in batches of BATCH."""
 
 
+FURTHER: dict[str, Design] = {
+    "resnext50": Design(resnext50),
+    "shufflenetv2": Design(shufflenetv2),
+    "mobilenetv3": Design(mobilenetv3),
+    "convnext_t": Design(convnext_t),
+    "deeplab": Design(deeplab, size=320, classes=21),
+    "dcgan": Design(dcgan, "vector", size=100, small=20, classes=3),
+    "style": Design(style_transfer, size=256, classes=3),
+    "unet3d": Design(unet3d, "volume", size=32, small=8, classes=2),
+    "wavenet": Design(wavenet, "audio", size=8000, small=1000, classes=256),
+    "gpt": Design(gpt, "tokens", size=64, small=12, classes=8000),
+    "swin": Design(swin, small=56),
+    "mixer": Design(mixer),
+    "lstm": Design(lstm, "tokens", size=32, small=6, classes=10),
+}
+"""Of further kinds than those whose leads are the product's goal."""
+
+
 def build(
     name: str, folder: str | Path, *, batch: int = 1, size: int | None = None, width: float = 1.0, seed: int = 0,
     classes: int | None = None,
@@ -81,7 +115,7 @@ def build(
     size, classes: None for the published ones; width: scales the channels.
     ValueError for an unknown name or an input that is too small.
     """
-    designs = NETWORKS | ODD
+    designs = NETWORKS | ODD | FURTHER
     if name not in designs:
         raise ValueError(f"no network '{name}': it is one of {', '.join(designs)}")
     design, folder = designs[name], Path(folder)
@@ -104,7 +138,7 @@ def onnx_session(path: Path, threads: int) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(NETWORKS | ODD)}")
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(NETWORKS | ODD | FURTHER)}")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder; one sub-folder per network")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, help="of the input; default: the published one")

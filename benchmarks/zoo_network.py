@@ -130,11 +130,11 @@ class Network:
     # Convolutions, matrices and normalisation -------------------------------------------------------------
     def conv(
         self, x: Value, channels: int, size: Sizes, stride: int = 1, pad: Sizes = 0, groups: int = 1, bias: bool = True,
-        gain: float = 2.0, centred: bool = False,
+        gain: float = 2.0, centred: bool = False, dilation: int = 1,
     ) -> Value:  # fmt: skip
         """gain: variance the filter keeps (2 before a relu); centred: what all inputs share has no effect."""
         axes = len(x.spatial)
-        sizes, pads, strides = per_axis(size, axes), per_axis(pad, axes), [stride] * axes
+        sizes, pads, strides, dilations = per_axis(size, axes), per_axis(pad, axes), [stride] * axes, [dilation] * axes
         filter_shape = (channels, x.shape[1] // groups, *sizes)
         label = self.fresh("w")
         filter = self.noise(filter_shape, np.sqrt(gain / np.prod(filter_shape[1:])))
@@ -143,23 +143,29 @@ class Network:
         inputs = [x.name, self.weight(f"{label}_filter", filter)]
         if bias:
             inputs.append(self.weight(f"{label}_bias", self.noise((1, channels), 0.1)))
-        extent = [outputs(n, f, stride, (p, p)) for n, f, p in zip(x.spatial, sizes, pads, strict=True)]
+        reach = [dilation * (f - 1) + 1 for f in sizes]
+        extent = [outputs(n, f, stride, (p, p)) for n, f, p in zip(x.spatial, reach, pads, strict=True)]
         padding = ", ".join(f"({p},{p})" for p in pads)
-        text = f"conv({', '.join(inputs)}, padding = [{padding}], stride = {strides}, groups = {groups})"
+        further = f", dilation = {dilations}" if dilation > 1 else ""
+        text = f"conv({', '.join(inputs)}, padding = [{padding}], stride = {strides}, groups = {groups}{further})"
         return self.emit(
             "conv", text, "Conv", inputs, (x.shape[0], channels, *extent), pads=[*pads, *pads], strides=strides,
-            group=groups,
+            group=groups, dilations=dilations,
         )  # fmt: skip
 
-    def deconv(self, x: Value, channels: int) -> Value:
-        """2 x 2, stride 2."""
-        label = self.fresh("d")
-        filter = self.noise((x.shape[1], channels, 2, 2), np.sqrt(1.0 / x.shape[1]))
+    def deconv(self, x: Value, channels: int, size: int = 2, pad: int = 0, gain: float = 1.0) -> Value:
+        """Of stride 2."""
+        label, axes = self.fresh("d"), len(x.spatial)
+        filter_shape = (x.shape[1], channels, *[size] * axes)
+        filter = self.noise(filter_shape, np.sqrt(gain * (2 / size) ** axes / x.shape[1]))
         inputs = [x.name, self.weight(f"{label}_filter", filter)]
         inputs.append(self.weight(f"{label}_bias", self.noise((1, channels), 0.1)))
-        text = f"deconv({', '.join(inputs)}, stride = [2,2], padding = [(0,0),(0,0)])"
-        shape = (x.shape[0], channels, *(2 * n for n in x.spatial))
-        return self.emit("deconv", text, "ConvTranspose", inputs, shape, strides=[2, 2])
+        padding = ", ".join([f"({pad},{pad})"] * axes)
+        text = f"deconv({', '.join(inputs)}, stride = {[2] * axes}, padding = [{padding}])"
+        shape = (x.shape[0], channels, *(2 * (n - 1) + size - 2 * pad for n in x.spatial))
+        return self.emit(
+            "deconv", text, "ConvTranspose", inputs, shape, strides=[2] * axes, pads=[pad] * (2 * axes)
+        )  # fmt: skip
 
     def linear(self, x: Value, channels: int, gain: float = 2.0) -> Value:
         """What all inputs share, such as the mean behind a relu, has no effect."""
@@ -211,6 +217,24 @@ class Network:
         inputs = [x.name, factor, offset]
         return self.emit("layernorm", text, "LayerNormalization", inputs, x.shape, axis=-1, epsilon=1e-6)
 
+    def instance_norm(self, x: Value) -> Value:
+        """Over each channel's own extent."""
+        label, shape = self.fresh("i"), (1, x.shape[1], *(1 for _ in x.spatial))
+        offset = self.weight(f"{label}_offset", self.noise(shape, 0.1))
+        factor = self.weight(f"{label}_scale", self.rng.uniform(0.8, 1.2, shape))
+        axes = list(range(2, len(x.shape)))
+        self.lines += [
+            f"{label}_center, {label}_spread = moments({x.name}, axes = {axes});",
+            f"{label}_difference = sub({x.name}, {label}_center);",
+            f"{label}_above = add({label}_spread, 0.00001);",
+            f"{label}_rate = rsqrt({label}_above);",
+            f"{label}_normal = mul({label}_difference, {label}_rate);",
+            f"{label}_scaled = mul({label}_normal, {factor});",
+        ]
+        inputs = [x.name, factor, offset]
+        text = f"add({label}_scaled, {offset})"
+        return self.emit("instancenorm", text, "InstanceNormalization", inputs, x.shape, epsilon=1e-5)
+
     def lrn(self, x: Value, size: int = 5) -> Value:
         text = f"local_response_normalization({x.name}, size = [1,{size},1,1], alpha = 0.1, beta = 0.75, bias = 1.0)"
         return self.emit("lrn", text, "LRN", [x.name], x.shape, size=size, alpha=0.1, beta=0.75, bias=1.0)
@@ -229,6 +253,26 @@ class Network:
     def sigmoid(self, x: Value) -> Value:
         return self.emit("sigmoid", f"sigmoid({x.name})", "Sigmoid", [x.name], x.shape)
 
+    def tanh(self, x: Value) -> Value:
+        return self.emit("tanh", f"tanh({x.name})", "Tanh", [x.name], x.shape)
+
+    def hard_swish(self, x: Value) -> Value:
+        """x * clamp(x + 3, 0, 6) / 6, which NNEF has no operation for."""
+        label = self.fresh("h")
+        self.lines += [
+            f"{label}_above = add({x.name}, 3.0);",
+            f"{label}_gate = clamp({label}_above, 0.0, 6.0);",
+            f"{label}_product = mul({x.name}, {label}_gate);",
+        ]
+        return self.emit("hardswish", f"div({label}_product, 6.0)", "HardSwish", [x.name], x.shape)
+
+    def hard_sigmoid(self, x: Value) -> Value:
+        """clamp(x + 3, 0, 6) / 6"""
+        label = self.fresh("h")
+        self.lines += [f"{label}_above = add({x.name}, 3.0);", f"{label}_gate = clamp({label}_above, 0.0, 6.0);"]
+        attrs = {"alpha": 1 / 6, "beta": 0.5}
+        return self.emit("hardsigmoid", f"div({label}_gate, 6.0)", "HardSigmoid", [x.name], x.shape, **attrs)
+
     def silu(self, x: Value) -> Value:
         """x * sigmoid(x); other engines know the pair."""
         gate = self.fresh("gate")
@@ -244,6 +288,10 @@ class Network:
 
     def add(self, x: Value, y: Value) -> Value:
         return self.emit("sum", f"add({x.name}, {y.name})", "Add", [x.name, y.name], x.shape)
+
+    def masked(self, x: Value, mask: Value) -> Value:
+        """As `add`; what is to be hidden gets very small."""
+        return self.emit("masked", f"add({x.name}, {mask.name})", "Add", [x.name, mask.name], x.shape)
 
     def mul(self, x: Value, y: Value) -> Value:
         return self.emit("scaled", f"mul({x.name}, {y.name})", "Mul", [x.name, y.name], x.shape)
@@ -301,9 +349,30 @@ class Network:
 
     def first_token(self, x: Value) -> Value:
         """(N, tokens, features) -> (N, 1, features)."""
-        inputs = [x.name, self.integers([0]), self.integers([1]), self.integers([1])]
-        text = f"slice({x.name}, axes = [1], begin = [0], end = [1])"
-        return self.emit("token", text, "Slice", inputs, (x.shape[0], 1, x.shape[2]))
+        return self.slice(x, 1, 0, 1)
+
+    def slice(self, x: Value, axis: int, begin: int, end: int) -> Value:
+        """Of one axis."""
+        inputs = [x.name, self.integers([begin]), self.integers([end]), self.integers([axis])]
+        text = f"slice({x.name}, axes = [{axis}], begin = [{begin}], end = [{end}])"
+        shape = (*x.shape[:axis], end - begin, *x.shape[axis + 1 :])
+        return self.emit("sliced", text, "Slice", inputs, shape)
+
+    def split(self, x: Value, axis: int, parts: int) -> list[Value]:
+        """Into equal ones."""
+        extent = x.shape[axis] // parts
+        names = [self.fresh("part") for _ in range(parts)]
+        self.lines.append(f"[{', '.join(names)}] = split({x.name}, axis = {axis}, ratios = {[1] * parts});")
+        self.nodes.append(helper.make_node("Split", [x.name, self.integers([extent] * parts)], names, axis=axis))
+        return [Value(name, (*x.shape[:axis], extent, *x.shape[axis + 1 :])) for name in names]
+
+    def pad_reflected(self, x: Value, width: int) -> Value:
+        """Height and width."""
+        pads = [(0, 0), (0, 0), (width, width), (width, width)]
+        text = f"pad({x.name}, padding = [{', '.join(f'({a},{b})' for a, b in pads)}], border = 'reflect')"
+        inputs = [x.name, self.integers([a for a, _ in pads] + [b for _, b in pads])]
+        shape = (*x.shape[:2], *(n + 2 * width for n in x.spatial))
+        return self.emit("padded", text, "Pad", inputs, shape, mode="reflect")
 
     def upsample(self, x: Value) -> Value:
         """Twice the height and width, every pixel repeated."""
@@ -313,6 +382,15 @@ class Network:
             "larger", text, "Resize", [x.name, "", factors], (*x.shape[:2], *(2 * n for n in x.spatial)),
             mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
         )  # fmt: skip
+
+    def enlarge(self, x: Value, factor: int) -> Value:
+        """Height and width, linearly interpolated between pixel centres."""
+        scales = self.onnx_constant(f"scales_{factor}", TensorProto.FLOAT, [4], [1, 1, factor, factor])
+        text = (f"multilinear_upsample({x.name}, factor = [{factor},{factor}], method = 'symmetric', "
+                "border = 'replicate')")  # fmt: skip
+        shape = (*x.shape[:2], *(factor * n for n in x.spatial))
+        attrs = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        return self.emit("enlarged", text, "Resize", [x.name, "", scales], shape, **attrs)
 
     def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
         names = [v.name for v in values]

@@ -67,15 +67,16 @@ def audio_cnn(n: Network, x: Value, classes: int) -> list[Value]:
     return [n.linear(n.flatten(n.global_pool(x)), classes, gain=1.0)]
 
 
-def attention(n: Network, x: Value) -> Value:
-    """Multi-head self-attention over (N, tokens, features), the four projections included."""
+def attention(n: Network, x: Value, added: Value | None = None) -> Value:
+    """Multi-head self-attention over (N, tokens, features), the four projections included. added: to the scores."""
     batch, tokens, features = x.shape
     heads = max(1, features // HEAD)
     split = (batch, tokens, heads, features // heads)
     query, key, value = (n.reshape(n.project(x, features), split) for _ in range(3))
     query, value = n.transpose(query, (0, 2, 1, 3)), n.transpose(value, (0, 2, 1, 3))
     scores = n.matmul(query, n.transpose(key, (0, 2, 3, 1)))
-    weights = n.softmax(n.times(scores, float(np.float32((features // heads) ** -0.5))))
+    scores = n.times(scores, float(np.float32((features // heads) ** -0.5)))
+    weights = n.softmax(scores if added is None else n.masked(scores, added))
     mixed = n.transpose(n.matmul(weights, value), (0, 2, 1, 3))
     return n.project(n.reshape(mixed, (batch, tokens, features)), features, gain=4.0)
 
