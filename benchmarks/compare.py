@@ -72,7 +72,8 @@ def parse_arguments() -> argparse.Namespace:
     known = zoo.NETWORKS | zoo.ODD | zoo.FURTHER
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(zoo.NETWORKS), metavar="NETWORK",
-                        help="default: those of the zoo; odd: those of odd shapes, at every size, in batches of 3; further: of further kinds")
+                        help="default: those of the zoo; odd: those of odd shapes, at every size, in batches of 3; "
+                             "further: of further kinds")
     parser.add_argument("--vs", default="onnxruntime", metavar="PEERS", help=f"of {', '.join(PEERS)}; with commas")
     parser.add_argument("--hint", choices=[hint.value for hint in Hint], default="latency", help="for all engines")
     parser.add_argument("--device", action="append", help="as for nnef-cl bench; repeatable; default: cpu")

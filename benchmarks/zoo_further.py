@@ -231,7 +231,7 @@ def mixer(n: Network, x: Value, classes: int) -> list[Value]:
 
 def lstm(n: Network, x: Value, classes: int) -> list[Value]:
     """One layer over the tokens of (N, tokens, features), written out step by step."""
-    batch, tokens, features = x.shape
+    batch, tokens = x.shape[:2]
     hidden = n.channels(256)
     given = n.project(x, 4 * hidden, gain=2.0)
     state = cell = Value(n.weight("start", n.noise((1, hidden), 0.5), counted=False), (1, hidden))

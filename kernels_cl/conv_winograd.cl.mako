@@ -2,29 +2,48 @@
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 <%
     V, T, B = p.width, p.tile, p.blocks
-    H, W = p.x.spec.shape[3:]
-    ROWS, COLUMNS = p.rows, p.columns
+    D, H, W = p.x.spec.shape[2:]
+    ROWS, COLUMNS, TAPS = p.rows, p.columns, p.geometry.size[0]
 %>\
 ${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\
-        const int start = min(group * ${T}, ${p.tile_count - T});
+% if TAPS > 1:
+        const int run = group / ${p.run_groups}, own_group = group % ${p.run_groups};
+        const int depth = run % ${p.slices}, n = run / ${p.slices};
+        const int start = min(own_group * ${T}, ${p.run_tiles - T});
+% else:
+        const int start = min(group * ${T}, ${p.run_tiles - T});
+% endif
 % if p.part == "input":
 ${place()}\
         __global float *to = tiles + group * ${p.group_size} + (block * ${T} + t) * ${V};
-${transform_input()}\
+${transform_input("depth")}\
 % elif p.part == "output":
+% if TAPS > 1:
+        __global const float *from = tiles + (n * ${D * p.run_groups} + own_group) * ${p.group_size};
+% else:
         __global const float *from = tiles + group * ${p.group_size};
+% endif
 ${multiply()}\
 % else:
-        __global float *own = tiles + work_group * ${p.group_size};
+        __global float *own = tiles + work_group * ${TAPS * p.group_size};
+% if TAPS > 1:
+        for (int tap = 0; tap < ${TAPS}; ++tap) {
+        const int slice = ${p.slice};
+        if (slice < 0 || slice >= ${D})
+            continue;
+% endif
         for (int block = 0; block < ${p.in_blocks}; ++block)
         for (int t = 0; t < ${T}; ++t) {
 ${place()}\
-            __global float *to = own + (block * ${T} + t) * ${V};
-${transform_input()}\
+            __global float *to = own + ${f"tap * {p.group_size} + " if TAPS > 1 else ""}(block * ${T} + t) * ${V};
+${transform_input("slice" if TAPS > 1 else "depth")}\
         }
+% if TAPS > 1:
+        }
+% endif
         __global const float *from = own;
         for (int ktile = 0; ktile < ${p.channel_tiles}; ++ktile) {
 ${multiply()}\
@@ -35,10 +54,14 @@ ${multiply()}\
 <%def name="place()">\
         int number = start + t;
         const int ow = number % ${p.tiles_wide} * ${COLUMNS.outputs}; number /= ${p.tiles_wide};
-        const int first_row = number % ${p.tiles_high} * ${ROWS.outputs};
-        const int n = number / ${p.tiles_high};
+% if TAPS > 1:
+        const int first_row = number * ${ROWS.outputs};
+% else:
+        const int first_row = number % ${p.tiles_high} * ${ROWS.outputs}; number /= ${p.tiles_high};
+        const int depth = number % ${p.slices}, n = number / ${p.slices};
+% endif
 </%def>
-<%def name="transform_input()">\
+<%def name="transform_input(depth)">\
         float part[${p.points * V}];
         const int ih0 = first_row - (${p.geometry.before[1]}), iw0 = ow - (${p.geometry.before[2]});
         for (int i = 0; i < ${ROWS.points}; ++i) {
@@ -49,13 +72,13 @@ ${multiply()}\
             ${p.type} ${", ".join(f"d{k}" for k in range(COLUMNS.points))};
             if (iw0 >= 0 && iw0 + ${COLUMNS.points} <= ${W}) {
 % for k in range(COLUMNS.points):
-                d${k} = ${p.x.load_channels("n", "block", ["0", "sh", f"(iw0 + {k})"], V)};
+                d${k} = ${p.x.load_channels("n", "block", [depth, "sh", f"(iw0 + {k})"], V)};
 % endfor
             } else {
 % for k in range(COLUMNS.points):
                 {
                     const int iw = iw0 + ${k}, sw = ${p.source(2, "iw")};
-                    d${k} = ${p.x.load_channels("n", "block", ["0", "sh", "sw"], V)};
+                    d${k} = ${p.x.load_channels("n", "block", [depth, "sh", "sw"], V)};
 % if p.tested:
                     if (iw < 0 || iw >= ${W})
                         d${k} = (${p.type})(0.0f);
@@ -81,18 +104,29 @@ ${multiply()}\
         }
 </%def>
 <%def name="multiply()">\
-        __global const float *w = filter + ktile * ${p.points * p.steps * V * B * V};
+        __global const float *w = filter + ktile * ${p.points * TAPS * p.steps * V * B * V};
 % if p.groups > 1:
         const int before = ktile / ${p.channel_tiles // p.groups} * ${p.steps * T * V};
 % endif
         float product[${p.points * T * B * V}];
         for (int point = 0; point < ${p.points}; ++point) {
+% if TAPS == 1:
             __global const float *s = from + point * ${p.point_size}${" + before" if p.groups > 1 else ""};
+% endif
 % for b in range(B):
 % for t in range(T):
             ${p.type} a${t}_${b} = (${p.type})(0.0f);
 % endfor
 % endfor
+% if TAPS > 1:
+            for (int tap = 0; tap < ${TAPS}; ++tap) {
+            const int slice = ${p.slice};
+            if (slice < 0 || slice >= ${D}) {
+                w += ${p.steps * V * B * V};
+                continue;
+            }
+            __global const float *s = from + ${f"slice * {p.run_groups * p.group_size}" if p.part == "output" else f"tap * {p.group_size}"} + point * ${p.point_size}${" + before" if p.groups > 1 else ""};
+% endif
             for (int step = 0; step < ${p.steps}; ++step, s += ${T * V})
             for (int c = 0; c < ${p.count}; ++c) {
 % for b in range(B):
@@ -108,6 +142,9 @@ ${multiply()}\
             }
 % if p.rest:
             w += ${(V - p.rest) * B * V};
+% endif
+% if TAPS > 1:
+            }
 % endif
 % for t in range(T):
 % for b in range(B):

@@ -27,7 +27,8 @@ COLUMNS = 1024
 
 @dataclass(frozen=True)
 class ConvWinograd(GridKernel):
-    """x, y: (N, C, 1, height, width), y in channel blocks. rows, columns: the transforms along height and width.
+    """x, y: (N, C, depth, height, width), y in channel blocks. rows, columns: the transforms along height and width;
+    the taps along the depth are multiplied one by one, with the transformed tiles of one slice each.
 
     Channels of a group fill whole blocks where there is more than one group.
     part: 'input' writes the transformed tiles, [tile groups][points][C blocks][tile][lanes]; 'output' multiplies
@@ -52,7 +53,8 @@ class ConvWinograd(GridKernel):
     def title(self) -> str:
         step = {"input": "input transform", "output": "products and output transform", "fused": "fused"}[self.part]
         return (
-            f"F({self.rows.outputs}x{self.columns.outputs}, {self.rows.taps}x{self.columns.taps}) {step}, "
+            f"F({self.rows.outputs}x{self.columns.outputs}, {self.rows.taps}x{self.columns.taps})"
+            f"{f' of {self.depth_taps} slices' if self.depth_taps > 1 else ''} {step}, "
             f"groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
             f"{self.tile} tiles x {self.blocks} x {self.width} channels"
         )
@@ -115,13 +117,34 @@ class ConvWinograd(GridKernel):
         return -(-self.y.spec.shape[4] // self.columns.outputs)
 
     @property
-    def tile_count(self) -> int:
-        return self.y.spec.shape[0] * self.tiles_high * self.tiles_wide
+    def depth_taps(self) -> int:
+        return self.geometry.size[0]
+
+    @property
+    def slices(self) -> int:
+        """Of an image: those that are read by the input transform, otherwise those that are written."""
+        return (self.x if self.part == "input" else self.y).spec.shape[2]
+
+    @property
+    def slice(self) -> str:
+        """C text: the slice that tap `tap` of the result's slice `depth` reads."""
+        stride, dilation, before = (getattr(self.geometry, name)[0] for name in ("stride", "dilation", "before"))
+        return f"depth * {stride} + tap * {dilation} - ({before})"
+
+    @property
+    def run_tiles(self) -> int:
+        """Tiles that are numbered through: of a slice where others are needed for its result, otherwise of all."""
+        images = self.y.spec.shape[0] * self.slices if self.depth_taps == 1 else 1
+        return images * self.tiles_high * self.tiles_wide
+
+    @property
+    def run_groups(self) -> int:
+        """The last one overlaps the one before it."""
+        return -(-self.run_tiles // self.tile)
 
     @property
     def tile_groups(self) -> int:
-        """The last one overlaps the one before it."""
-        return -(-self.tile_count // self.tile)
+        return self.run_groups * (1 if self.depth_taps == 1 else self.y.spec.shape[0] * self.slices)
 
     @property
     def point_size(self) -> int:
@@ -159,7 +182,7 @@ class ConvWinograd(GridKernel):
 
     def finish(self, column: int, value: str) -> list[str]:
         """Epilogue and store of output column `column` of the row `oh` of a tile."""
-        spatial = ["0", "oh", f"(ow + {column})"]
+        spatial = ["depth", "oh", f"(ow + {column})"]
         operands = [value, *(e.load_channels("n", "block", spatial, self.width) for e in self.extras)]
         steps, result = self.epilogue.expression.statements(operands, self.width)
         return [*steps, self.y.store_channels(result, "n", "block", spatial, self.width)]
@@ -167,18 +190,20 @@ class ConvWinograd(GridKernel):
 
 @dataclass(frozen=True)
 class PackWinograd(PackFloats):
-    """(K, C, taps...) -> [K tiles][points][C, whole blocks][blocks x width], transformed and padded with zeros."""
+    """(K, C, depth, rows, columns) -> [K tiles][points][depth][C, whole blocks][blocks x width], transformed and padded
+    with zeros. Axes of size 1 may be missing. depth: taps along it."""
 
     rows: Transform
     columns: Transform
     width: int
     blocks: int
+    depth: int = 1
 
     def shape(self, filter: Shape) -> Shape:
         k, c = filter[:2]
         lanes = self.width * self.blocks
         points = self.rows.points * self.columns.points
-        return (-(-k // lanes), points, -(-c // self.width) * self.width, lanes)
+        return (-(-k // lanes), points, self.depth * -(-c // self.width) * self.width, lanes)
 
     def __call__(self, filter: np.ndarray) -> np.ndarray:
         result = np.empty(self.shape(filter.shape), np.float32)
@@ -188,9 +213,15 @@ class PackWinograd(PackFloats):
     def into(self, filter: np.ndarray, out: np.ndarray) -> None:
         """Writes the packed array to `out`."""
         tiles, points, channels, lanes = self.shape(filter.shape)
-        result = out.reshape(tiles, points, channels, lanes)
+        slices = out.reshape(tiles, points, self.depth, channels // self.depth, lanes)
+        taps = filter.reshape(*filter.shape[:2], self.depth, -1)
+        for tap in range(self.depth):
+            self._transform(taps[:, :, tap].transpose(2, 1, 0), slices[:, :, tap])
+
+    def _transform(self, every: np.ndarray, result: np.ndarray) -> None:
+        """every: [taps][C][K]; result: [K tiles][points][C, whole blocks][lanes]."""
         transform = np.kron(np.array(self.rows.filter), np.array(self.columns.filter))  # in double precision
-        every = filter.reshape(*filter.shape[:2], transform.shape[1]).transpose(2, 1, 0)
+        tiles, points, channels, lanes = result.shape
         piece = max(1, COLUMNS // lanes)
         taps = np.zeros((len(every), piece, lanes))
         values = np.empty((points, piece, lanes))
@@ -215,10 +246,12 @@ def conv_winograd(
     return replace(kernel, grid=_grid(kernel, target))
 
 
-def winograd_tiles(y: Access, rows: Transform, columns: Transform, groups: int, target: Target) -> list[Sizes]:
+def winograd_tiles(
+    y: Access, rows: Transform, columns: Transform, groups: int, target: Target, depth_taps: int
+) -> list[Sizes]:
     """(blocks, tile) of every register tile whose products fit into private memory, best guess first."""
-    n, k, _, height, width = y.spec.shape
-    count = n * -(-height // rows.outputs) * -(-width // columns.outputs)
+    n, k, depth, height, width = y.spec.shape
+    count = -(-height // rows.outputs) * -(-width // columns.outputs) * (1 if depth_taps > 1 else n * depth)
     most = MAX_PATCH // (rows.points * columns.points * y.block)
     return register_tiles(-(-k // (groups * y.block)), count, target.vector_registers, most)
 
@@ -227,5 +260,6 @@ def _grid(kernel: ConvWinograd, target: Target) -> Grid:
     count = math.prod(kernel.counts)
     if kernel.part == "fused":
         return Grid(count, -(-count // (target.compute_units * GROUPS_PER_UNIT)), 1)
-    cost = 4 * kernel.points if kernel.part == "input" else kernel.points * kernel.steps * kernel.width
+    products = kernel.points * kernel.depth_taps * kernel.steps * kernel.width
+    cost = 4 * kernel.points if kernel.part == "input" else products
     return Grid.of(count, target, kernel.width, cost)

@@ -62,21 +62,21 @@ def _direct(kernel: ConvDirect, target: Target) -> float:
 
 
 def _winograd(kernel: ConvWinograd, target: Target) -> float:
-    units, tiles = target.compute_units, kernel.tile_groups * kernel.tile
-    depth = kernel.steps * kernel.width
+    units, tiles, fused = target.compute_units, kernel.tile_groups * kernel.tile, kernel.part == "fused"
+    depth = kernel.depth_taps * kernel.steps * kernel.width
     panel = 4 * kernel.points * depth * kernel.blocks * kernel.width
-    weights, transformed = panel * kernel.channel_tiles, 4 * kernel.group_size
+    weights, transformed = panel * kernel.channel_tiles, 4 * kernel.group_size * (kernel.depth_taps if fused else 1)
     per_group = kernel.channel_tiles * kernel.points * depth * _tile_cycles(kernel.tile, kernel.blocks)
-    inputs = INPUT_CYCLES * kernel.points * tiles * kernel.in_blocks
+    inputs = INPUT_CYCLES * kernel.points * tiles * kernel.in_blocks * (kernel.depth_taps if fused else 1)
     outputs = OUTPUT_CYCLES * kernel.points * tiles * kernel.channel_tiles * kernel.blocks
     arithmetic = per_group * kernel.tile_groups + inputs + outputs
-    if kernel.part == "fused":
+    if fused:
         items = kernel.tile_groups
         moved = items * _transfer(weights, transformed + weights)
         moved += items * kernel.channel_tiles * _transfer(transformed, transformed)
     else:
         items, everything = kernel.tile_groups * kernel.channel_tiles, transformed * kernel.tile_groups
-        moved = (1 + kernel.channel_tiles) * _transfer(everything, everything + panel)
+        moved = (1 + kernel.channel_tiles * kernel.depth_taps) * _transfer(everything, everything + panel)
         moved += kernel.tile_groups * _transfer(weights, panel)
     moved += weights / MEMORY_BYTES
     return arithmetic * _balanced(items, target) + EXPOSED * moved / units

@@ -9,7 +9,7 @@ from nnef_cl.codegen.kernel import Candidate, Input, Launch, Output, Packed, Scr
 from nnef_cl.codegen.kernels.conv_direct import PackBias
 from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd, PackWinograd, conv_winograd, winograd_tiles
 from nnef_cl.codegen.kernels.toom_cook import Transform
-from nnef_cl.codegen.kernels.window import Geometry
+from nnef_cl.codegen.kernels.window import Geometry, tested
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
@@ -31,20 +31,22 @@ def winograd_candidates(
     if y.block < 2 or (groups > 1 and parts_of_blocks):
         return []
     found = []
-    for rows, columns in _transforms(geometry, y.spec):
-        tiles = tuple(winograd_tiles(y, rows, columns, groups, target))
+    for rows, columns in _transforms(geometry, x.spec, y.spec):
+        tiles = tuple(winograd_tiles(y, rows, columns, groups, target, geometry.size[0]))
         for parts in (("fused",), ("input", "output")):
             make = partial(_candidate, problem, accesses, geometry, groups, target, (rows, columns), parts, tiles)
             found.append(make(tiles[0]))
     return [candidate for candidate in found if candidate is not None]
 
 
-def _transforms(geometry: Geometry, y: TensorSpec) -> Iterator[tuple[Transform, Transform]]:
-    """For windows of two to five taps along one axis or both, with the same number of points along both."""
-    if geometry.size[0] != 1 or set(geometry.stride) != {1} or set(geometry.dilation) != {1} or geometry.before[0]:
-        return
+def _transforms(geometry: Geometry, x: TensorSpec, y: TensorSpec) -> Iterator[tuple[Transform, Transform]]:
+    """For windows of two to five taps along height, width or both, with the same number of points along both; along the
+    depth for any, if nothing but zeros is around."""
     sizes, extents = geometry.size[1:], y.shape[3:]
-    if y.shape[2] != 1 or max(sizes) > MOST_TAPS or geometry.taps == 1:
+    if set(geometry.stride[1:]) != {1} or set(geometry.dilation[1:]) != {1} or not 1 < max(sizes) <= MOST_TAPS:
+        return
+    alone = (geometry.size[0], geometry.stride[0], geometry.before[0], y.shape[2] - x.shape[2]) == (1, 1, 0, 0)
+    if len(sizes) != 2 or not (alone or (geometry.size[0] > 1 and tested(geometry.border))):
         return
     for points in POINTS:
         outputs = [1 if taps == 1 else points + 1 - taps for taps in sizes]
@@ -55,7 +57,7 @@ def _transforms(geometry: Geometry, y: TensorSpec) -> Iterator[tuple[Transform, 
 
 def _scratch(kernel: ConvWinograd) -> TensorSpec:
     """The transformed tiles: of every group of tiles, or of one for each work-group."""
-    groups = kernel.global_size[0] if kernel.part == "fused" else kernel.tile_groups
+    groups = kernel.global_size[0] * kernel.depth_taps if kernel.part == "fused" else kernel.tile_groups
     return TensorSpec((groups, kernel.group_size))
 
 
@@ -73,7 +75,7 @@ def _candidate(
     last = kernels[-1]
     lanes = last.width * last.blocks
     weights = (
-        Packed(1, PackWinograd(last.rows, last.columns, last.width, last.blocks)),
+        Packed(1, PackWinograd(last.rows, last.columns, last.width, last.blocks, last.depth_taps)),
         Packed(2, PackBias(problem.outputs[0].shape[1], 1, lanes)),
     )  # fmt: skip
     rest = (*weights, *extra_operands(problem))

@@ -45,6 +45,10 @@ CASES = [
     conv((1, 16, 8, 9), 32, 4, 3, border="replicate"),
     conv((1, 64, 8, 7), 96, 3, 3, groups=2),
     conv((2, 64, 6, 9), 64, 5, 3, groups=4),
+    conv((2, 20, 4, 6, 7), 33, 3, 3, 3, padding=[(1, 1), (1, 0), (1, 1)]),
+    conv((1, 32, 7, 6, 5), 32, 2, 3, 3, groups=2, padding=[(3, 1), (1, 1), (1, 1)], stride=[2, 1, 1], dilation=[3, 1, 1]),
+    conv((2, 17, 3, 7, 5), 16, 1, 3, 3, border="reflect", padding=[(0, 0), (1, 1), (1, 1)]),
+    conv((1, 16, 3, 6, 6), 16, 5, 1, 3, padding=[(2, 2), (0, 0), (1, 1)]),
 ]
 if OCLGRIND:  # every form of the kernel, as small as they come
     CASES = [conv((1, 32, 6, 5), 32, 3, 3, groups=2)]
