@@ -136,7 +136,7 @@ def run(
         "precision": precision.value, "tuning": tuning,
     }  # fmt: skip
     if many:
-        job = streaming.Job(texts, output, options, top, names, resume, overwrite, streams or "auto")
+        job = streaming.Job(texts, output, options, top, names, resume, overwrite, streams or "auto", ops)
         streaming.run_each(model, job, loading)
         return
     with common.open_session(model, **loading) as session:

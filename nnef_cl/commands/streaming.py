@@ -21,6 +21,7 @@ from nnef_cl.files import stands_for_many
 from nnef_cl.pipeline import RECORD_FILES
 
 if TYPE_CHECKING:
+    from nnef_cl.pipeline.record import Record
     from nnef_cl.pipeline.sinks import Sink, Top
     from nnef_cl.pipeline.sources import Arrays, Item
     from nnef_cl.pipeline.stream import Feed, Result
@@ -36,7 +37,7 @@ Given = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Job:
-    """What the options say."""
+    """What the options say. ops: the file of --ops."""
 
     given: Given
     output: Path | None
@@ -46,6 +47,7 @@ class Job:
     resume: bool
     overwrite: bool
     streams: str
+    ops: Path | None = None
 
 
 def wanted(given: Given, output: Path | None, each: bool) -> bool:
@@ -72,9 +74,10 @@ def run_each(model: Path, job: Job, loading: dict[str, Any]) -> None:
         if job.resume and session.state:
             raise UsageError("--resume: the model updates variables; they cannot be taken up where the run ended")
         feed = make_feed(session, name, items, shared, job)
-        sink = open_sink(output, make_top(session, job))
+        top = make_top(session, job)
+        sink = open_sink(output, top, make_record(model, job, session, feed.batch, top, loading))
         finished = sink.finished(items) if job.resume else set()
-        sink.begin(job.resume)
+        sink.begin(items, job.resume)
         try:
             failed = _write_all(feed, [item for item in items if item.name not in finished], sink, len(items))
         finally:
@@ -134,6 +137,35 @@ def make_top(session: Session, job: Job) -> Top | None:
     count = job.top or ranking.LABELLED_TOP
     rank = partial(ranking.ranked, count=count, names=job.labels)
     return Top(rank, count, job.labels, session.outputs)
+
+
+def make_record(
+    model: Path, job: Job, session: Session, batch: int, top: Top | None, loading: Mapping[str, Any]
+) -> Record:
+    """Everything that results and their names depend on, but for rounding: a run may go on in batches of another size,
+    on another device, on more streams. batch: rows that are gathered. Raises Error."""
+    from nnef_cl.pipeline import record
+    from nnef_cl.pipeline.sources import common_folder
+
+    assert job.output is not None
+    _, patterns, shared = split(job.given)
+    own = {name: spec for name, spec in session.inputs.items() if name not in shared}
+    same = ", ".join(f"{name} {record.file_digest(Path(text))}" for name, text in sorted(shared.items()))
+    keep, images = loading["keep"], job.options
+    ranked = top if one_file(job.output) else None
+    labels = "\n".join(ranked.labels) if ranked else ""
+    mean, std, limits = (",".join(map(repr, values)) for values in (images.mean, images.std, images.range))
+    return {
+        "model": f"{session.source_graph.name}, {record.model_digest(model, session.source_graph)}",
+        "--ops": record.file_digest(job.ops) if job.ops else "none",
+        "--dialect": loading["dialect"], "--precision": loading["precision"],
+        "inputs": record.shapes(own, batch), "inputs that stay the same": same or "none",
+        "files below": record.seen_from(job.output, common_folder(patterns)),
+        "--mean": mean, "--std": std, "--range": limits, "--layout": images.layout,
+        "--dump": ", ".join([keep] if isinstance(keep, str) else sorted(keep)) or "none",
+        "--top": str(ranked.count) if ranked else "all values",
+        "--labels": record.digest([labels.encode("utf-8", "surrogatepass")]) if labels else "none",
+    }  # fmt: skip
 
 
 # Running ---------------------------------------------------------------------------------------------------

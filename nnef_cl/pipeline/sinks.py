@@ -23,11 +23,14 @@ import numpy as np
 from nnef_cl.errors import Error, UsageError
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.pipeline import RECORD_FILES
+from nnef_cl.pipeline.record import Record, check, encode, record_path
 from nnef_cl.pipeline.sources import Arrays, Item
 
 WRITERS = 2
 UNFINISHED = ".part"
-"""Behind the name of an .npz file that is being written."""
+"""Behind the name of a file that is being written."""
+NO_ARCHIVE = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile)
+"""What zipfile raises for files that it cannot make sense of."""
 TEXT = ("utf-8", "surrogateescape")
 """Encoding and error handler: file names that are no UTF-8 survive."""
 
@@ -60,11 +63,11 @@ def is_file(output: Path) -> bool:
     return output.suffix.lower() in RECORD_FILES
 
 
-def open_sink(output: Path, top: Top | None) -> Sink:
-    """top: what is kept of the outputs; None: all values."""
+def open_sink(output: Path, top: Top | None, record: Record) -> Sink:
+    """top: what is kept of the outputs; None: all values. record: what they are made with."""
     if not is_file(output):
-        return NpzFolder(output)
-    return Csv(output, top) if output.suffix.lower() == ".csv" else JsonLines(output, top)
+        return NpzFolder(output, record)
+    return Csv(output, top, record) if output.suffix.lower() == ".csv" else JsonLines(output, top, record)
 
 
 class Sink(ABC):
@@ -72,11 +75,12 @@ class Sink(ABC):
 
     @abstractmethod
     def finished(self, items: Sequence[Item]) -> set[str]:
-        """Names whose results an earlier run has written. Raises UsageError where it wrote something else."""
+        """Names whose results an earlier run has written. Raises UsageError where it wrote something else, or made it
+        with something else."""
 
     @abstractmethod
-    def begin(self, go_on: bool) -> None:
-        """go_on: behind what `finished` has found; else anew. Raises Error."""
+    def begin(self, items: Sequence[Item], go_on: bool) -> None:
+        """go_on: behind what `finished` has found; else anew: no result of these items is there then. Raises Error."""
 
     @abstractmethod
     def write(self, item: Item, outputs: Arrays) -> None:
@@ -90,19 +94,32 @@ class Sink(ABC):
 class NpzFolder(Sink):
     """One .npz per item, below the folder as the inputs lie below theirs: a/x.jpg -> a/x.jpg.npz.
 
-    Threads write them: making a file takes longer than filling it, and most of that is waiting.
+    Threads write them: making a file takes longer than filling it, and most of that is waiting. The record is each
+    archive's comment, so that a folder may hold the results of unlike runs.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, record: Record) -> None:
+        self._folder, self._record, self._comment = folder, record, encode(record)
         self._pool = ThreadPoolExecutor(WRITERS, "writer")
         self._writing: deque[Future[None]] = deque()
 
     def finished(self, items: Sequence[Item]) -> set[str]:
-        return {item.name for item in items if zipfile.is_zipfile(npz_path(self._folder, item))}
+        names = set()
+        for item in items:
+            path = npz_path(self._folder, item)
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    comment = archive.comment
+            except NO_ARCHIVE:
+                continue
+            check(self._record, comment, path, where="its comment says nothing")
+            names.add(item.name)
+        return names
 
-    def begin(self, go_on: bool) -> None:
-        """Nothing to do: what is complete has its name."""
+    def begin(self, items: Sequence[Item], go_on: bool) -> None:
+        for path in () if go_on else (npz_path(self._folder, item) for item in items):
+            with _errors(path):
+                path.unlink(missing_ok=True)
 
     def write(self, item: Item, outputs: Arrays) -> None:
         self._writing.append(self._pool.submit(self._write, item, outputs))
@@ -115,8 +132,11 @@ class NpzFolder(Sink):
         with _errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with unfinished.open("wb") as stream:
-                    np.savez(stream, **outputs)  # type: ignore[arg-type]
+                with zipfile.ZipFile(unfinished, "w") as archive:
+                    archive.comment = self._comment
+                    for name, array in outputs.items():
+                        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                            np.lib.format.write_array(member, array, allow_pickle=False)
                 unfinished.replace(path)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
@@ -142,10 +162,11 @@ def _errors(path: Path) -> Iterator[None]:
 
 
 class Records(Sink):
-    """A text file with one record per item, in the order of the items."""
+    """A text file with one record per item, in the order of the items. What they are made with lies beside it: every
+    line of such a file is for those who read results."""
 
-    def __init__(self, path: Path, top: Top | None) -> None:
-        self._path, self._top = path, top
+    def __init__(self, path: Path, top: Top | None, record: Record) -> None:
+        self._path, self._top, self._record = path, top, record
         self._end = 0
         self._stream: Any = None
 
@@ -163,9 +184,10 @@ class Records(Sink):
 
     def finished(self, items: Sequence[Item]) -> set[str]:
         names: set[str] = set()
-        if not self._path.exists():
-            return names
         try:
+            if not self._path.exists() or not self._path.stat().st_size:
+                return names
+            self._check_record()
             with self._path.open("rb") as stream:
                 for name, end in self.read(stream):
                     names.add(name)
@@ -174,15 +196,28 @@ class Records(Sink):
             raise UsageError(f"{self._path}: cannot be read: {error.strerror or error}") from error
         return names
 
-    def begin(self, go_on: bool) -> None:
+    def _check_record(self) -> None:
+        beside = record_path(self._path)
+        found = beside.read_bytes() if beside.exists() else None
+        check(self._record, found, self._path, where=f"{beside.name} is missing or damaged")
+
+    def begin(self, items: Sequence[Item], go_on: bool) -> None:
         go_on = go_on and self._end > 0
         with _errors(self._path):
             self._stream = self._path.open("r+b" if go_on else "wb", buffering=0)
             if go_on:
                 self._stream.seek(self._end)
                 self._stream.truncate()
-            else:
-                self._write(self.header())
+                return
+            self._write_record()  # after the old results are gone, before there are new ones
+            self._write(self.header())
+
+    def _write_record(self) -> None:
+        beside = record_path(self._path)
+        unfinished = beside.with_name(beside.name + UNFINISHED)
+        with _errors(beside):
+            unfinished.write_bytes(encode(self._record))
+            unfinished.replace(beside)
 
     def write(self, item: Item, outputs: Arrays) -> None:
         with _errors(self._path):
@@ -250,8 +285,8 @@ class Csv(Records):
     """input, row of how many rows, then class, value and label of each of the largest values; names of outputs in front
     where there are several. An item of several rows has as many lines. UsageError where outputs differ in rows."""
 
-    def __init__(self, path: Path, top: Top | None) -> None:
-        super().__init__(path, top)
+    def __init__(self, path: Path, top: Top | None, record: Record) -> None:
+        super().__init__(path, top, record)
         assert top is not None, "there is no table of all values"
         self._ranked = top
         shapes = {name: spec.shape for name, spec in top.outputs.items()}

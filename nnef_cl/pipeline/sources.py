@@ -14,6 +14,7 @@ import numpy as np
 from nnef_cl.errors import UsageError
 from nnef_cl.files import MAGIC, not_a_file, stands_for_many
 from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.pipeline.record import record_path
 from nnef_cl.preprocess import ARRAYS, ImageOptions, read_input
 from nnef_cl.state import as_stored
 
@@ -35,21 +36,23 @@ class Item:
 def find_items(texts: Sequence[str], output: Path) -> list[Item]:
     """The files of patterns, folders (with all below them) and paths, sorted within each, none twice.
 
-    Nothing that lies at or below `output` counts: it is a result. Raises UsageError.
+    Nothing that lies at or below `output` counts: it is a result, as is its record. Raises UsageError.
     """
-    common = _common_folder(texts)
-    results = output.absolute()
+    common = common_folder(texts)
+    results = Path(os.path.abspath(output))  # noqa: PTH100
+    record = str(record_path(results))
     paths: dict[str, None] = {}
     for text in texts:
-        found = [path for path in _files(text) if not Path(path).is_relative_to(results)]
+        found = [path for path in _files(text) if path != record and not Path(path).is_relative_to(results)]
         if not found:
             raise UsageError(f"-i {text}: no file that can be read")
         paths |= dict.fromkeys(found)
     return [Item(Path(path), _name(path, common)) for path in paths]
 
 
-def _common_folder(texts: Sequence[str]) -> str:
-    """It depends on the patterns alone, not on what they find: names stay the same where files are added."""
+def common_folder(texts: Sequence[str]) -> str:
+    """The folder that names of items are relative to. It depends on the patterns alone, not on what they find: names
+    stay the same where files are added. Raises UsageError."""
     try:
         return os.path.commonpath([os.path.abspath(_fixed(text)) for text in texts])  # noqa: PTH100
     except ValueError:  # two drives

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -23,8 +26,10 @@ from nnef_cl.commands import app, ranking, streaming
 from nnef_cl.demo import held_out_digits, model_folder
 from nnef_cl.errors import DeviceError, Error, InputError, UsageError
 from nnef_cl.files import stands_for_many
+from nnef_cl.importer import import_model
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.pipeline.sinks import Csv, JsonLines, NpzFolder, Sink, Top, refuse_existing
+from nnef_cl.pipeline.record import Record, model_digest, record_path, shapes
+from nnef_cl.pipeline.sinks import Csv, JsonLines, NpzFolder, Sink, Top, open_sink, refuse_existing
 from nnef_cl.pipeline.sources import Arrays, Item, find_items, read_item
 from nnef_cl.pipeline.stream import Feed, rows_of, stream
 from nnef_cl.preprocess import ImageOptions
@@ -57,6 +62,9 @@ def test_names_are_unique_and_depend_on_the_patterns_alone(tmp_path: Path) -> No
 
 def test_results_are_no_inputs(tmp_path: Path) -> None:
     touch(tmp_path / "x.npz", tmp_path / "out" / "x.npz.npz", tmp_path / "r.npz")
+    touch(tmp_path / "data" / "x.npy", record_path(tmp_path / "data" / "r.csv"))
+    assert names(tmp_path / "data" / "*", output=tmp_path / "out" / ".." / "data" / "r.csv") == ["x.npy"]
+    shutil.rmtree(tmp_path / "data")
     assert names(tmp_path, output=tmp_path / "out") == ["r.npz", "x.npz"]
     assert names(tmp_path, output=tmp_path / "r.npz") == ["out/x.npz.npz", "x.npz"]
 
@@ -187,16 +195,18 @@ def top(count: int = 2, labels: list[str] | None = None, **shapes: tuple[int, ..
     return Top(rank, count, labels or [], {name: TensorSpec(shape) for name, shape in (shapes or {"y": (2, 3)}).items()})
 
 
+RECORD = {"model": "net, sha256 0123", "--mean": "0.0"}
+
+
 def fill(sink: Sink, items: list[Item], go_on: bool = False) -> None:
-    sink.begin(go_on)
+    sink.begin(items, go_on)
     for item in items:
         sink.write(item, {"y": Y})
     sink.close()
 
 
-def sink(kind: str, folder: Path) -> Sink:
-    path = folder / f"r{kind}"
-    return {".csv": Csv(path, top()), ".jsonl": JsonLines(path, top()), "all.jsonl": JsonLines(path, None), "": NpzFolder(path)}[kind]
+def sink(kind: str, folder: Path, record: Record = RECORD) -> Sink:
+    return open_sink(folder / f"r{kind}", None if kind == "all.jsonl" else top(), record)
 
 
 @pytest.mark.parametrize("kind", ["", ".csv", ".jsonl", "all.jsonl"])
@@ -222,7 +232,7 @@ def test_a_torn_end_is_cut_and_written_again(tmp_path: Path, kind: str) -> None:
 
 def test_records(tmp_path: Path) -> None:
     labels = ["cat", "dog", "emu"]
-    for made in (JsonLines(tmp_path / "r.jsonl", top(2, labels)), Csv(tmp_path / "r.csv", top(2, labels))):
+    for made in (open_sink(tmp_path / name, top(2, labels), RECORD) for name in ("r.jsonl", "r.csv")):
         fill(made, items_of(1))
     assert json.loads((tmp_path / "r.jsonl").read_text()) == {
         "input": "1", "top": {"y": [
@@ -236,30 +246,99 @@ def test_records(tmp_path: Path) -> None:
             "1 0 2 1 0.5 dog 0 0.25 cat".split(),
             "1 1 2 2 inf emu 1 2 dog".split(),
         ]
-    fill(JsonLines(tmp_path / "all.jsonl", None), items_of(1))
+    fill(JsonLines(tmp_path / "all.jsonl", None, RECORD), items_of(1))
     expected = {"input": "1", "outputs": {"y": [[0.25, 0.5, 0.125], [1.0, 2.0, "inf"]]}}
     assert json.loads((tmp_path / "all.jsonl").read_text()) == expected
 
 
 def test_what_was_written_otherwise_is_not_continued(tmp_path: Path) -> None:
-    fill(Csv(tmp_path / "r.csv", top(2)), items_of(1))
+    fill(Csv(tmp_path / "r.csv", top(2), RECORD), items_of(1))
     with pytest.raises(UsageError, match="has other columns"):
-        Csv(tmp_path / "r.csv", top(3)).finished([])
-    fill(JsonLines(tmp_path / "r.jsonl", top(2)), items_of(1))
+        Csv(tmp_path / "r.csv", top(3), RECORD).finished([])
+    fill(JsonLines(tmp_path / "r.jsonl", top(2), RECORD), items_of(1))
     with pytest.raises(UsageError, match=r'r.jsonl:1: expected a record with "input" and "outputs"'):
-        JsonLines(tmp_path / "r.jsonl", None).finished([])
+        JsonLines(tmp_path / "r.jsonl", None, RECORD).finished([])
     (tmp_path / "r.jsonl").write_text("hello\nworld\n")
     with pytest.raises(UsageError, match="not a line of JSON"):
-        JsonLines(tmp_path / "r.jsonl", None).finished([])
+        JsonLines(tmp_path / "r.jsonl", None, RECORD).finished([])
     with pytest.raises(UsageError, match="unlike numbers of rows"):
-        Csv(tmp_path / "r.csv", top(2, y=(1, 3), boxes=(100, 4)))
+        Csv(tmp_path / "r.csv", top(2, y=(1, 3), boxes=(100, 4)), RECORD)
+
+
+@pytest.mark.parametrize("kind", ["", ".csv", ".jsonl", "all.jsonl"])
+def test_what_was_made_with_something_else_is_not_continued(tmp_path: Path, kind: str) -> None:
+    items, path = items_of(1, 2), tmp_path / f"r{kind}"
+    assert sink(kind, tmp_path).finished(items) == set()
+    fill(sink(kind, tmp_path), items)
+    assert sink(kind, tmp_path).finished(items) == {"1", "2"}
+    other = {"model": RECORD["model"], "--mean": "0.5", "--top": "3"}
+    differs = r"--mean: 0\.0 there, 0\.5 now; --top: not said there, 3 now; --overwrite begins anew"
+    with pytest.raises(UsageError, match=rf"--resume: .*{path.name}.* was made with something else: {differs}"):
+        sink(kind, tmp_path, other).finished(items)
+    fill(sink(kind, tmp_path, other), items[:1])
+    assert sink(kind, tmp_path, other).finished(items[:1]) == {"1"}
+    if kind == "":
+        assert sink(kind, tmp_path).finished(items[1:]) == {"2"}  # each has a record of its own
+    with pytest.raises(UsageError, match=r"--mean: 0\.5 there, 0\.0 now"):
+        sink(kind, tmp_path).finished(items)
+
+
+@pytest.mark.parametrize("found", [None, b"", b"[1]", b'{"model": 3}', b"\xff", b"[" * 50_000])
+@pytest.mark.parametrize("kind", ["", ".csv"])
+def test_results_without_a_record_are_not_continued(tmp_path: Path, kind: str, found: bytes | None) -> None:
+    items, path = items_of(1), tmp_path / f"r{kind}"
+    fill(sink(kind, tmp_path), items)
+    if kind == "":
+        np.savez(path / "1.npz", y=Y)
+        with zipfile.ZipFile(path / "1.npz", "a") as archive:
+            archive.comment = found or b""
+    elif found is None:
+        record_path(path).unlink()
+    else:
+        record_path(path).write_bytes(found)
+    with pytest.raises(UsageError, match=r"nothing tells what made it \(.*\): --overwrite begins anew"):
+        sink(kind, tmp_path).finished(items)
+    if kind == ".csv":
+        path.write_bytes(b"")
+        assert sink(kind, tmp_path).finished(items) == set()  # there is nothing to go on with
+
+
+def test_records_of_any_size_fit_and_tell_values_apart(tmp_path: Path) -> None:
+    long = {f"option {k}": "é" * 10_000 + "a" for k in range(20)}
+    fill(sink("", tmp_path, long), items_of(1))
+    assert sink("", tmp_path, long).finished(items_of(1)) == {"1"}
+    with pytest.raises(UsageError, match=r"option 7: éé.*é\.\.\. sha256 .* there, éé.*sha256 .* now; --overwrite"):
+        sink("", tmp_path, long | {"option 7": "é" * 10_000 + "b"}).finished(items_of(1))
+
+
+def test_models_are_told_apart_by_what_is_read_of_them(tmp_path: Path) -> None:
+    graph = import_model(MODEL)
+    copied = shutil.copytree(MODEL, tmp_path / "elsewhere")
+    same = model_digest(Path(MODEL), graph)
+    assert model_digest(copied, graph) == same == model_digest(copied / "graph.nnef", graph)
+    (copied / "notes.txt").write_text("mine")
+    assert model_digest(copied, graph) == same
+    weights = next(copied.rglob("*.dat"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    changed = model_digest(copied, graph)
+    with tarfile.open(tmp_path / "net.tar", "w") as tar:
+        tar.add(copied, arcname=".")
+    assert len({same, changed, model_digest(tmp_path / "net.tar", graph)}) == 3
+
+
+def test_shapes_of_a_record() -> None:
+    specs = {"x": TensorSpec((8, 3)), "y": TensorSpec(()), "z": TensorSpec((8,))}
+    assert shapes(specs, 8) == "x Nx3, y scalar, z N" and shapes(specs, 1) == "x 8x3, y scalar, z 8"
+    assert shapes({"x": TensorSpec((1, 3))}, 1) == "x Nx3"
 
 
 def test_existing_results_are_refused(tmp_path: Path) -> None:
     items = items_of(1, 2)
     refuse_existing(tmp_path, items)
     refuse_existing(tmp_path / "r.csv", items)
-    fill(NpzFolder(tmp_path), items)
+    fill(NpzFolder(tmp_path, RECORD), items)
     (tmp_path / "r.csv").write_text("mine")
     with pytest.raises(UsageError, match="and 1 more of the results exist: --resume goes on"):
         refuse_existing(tmp_path, items)
@@ -270,13 +349,16 @@ def test_existing_results_are_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_and_leaves_no_half_file(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    made = JsonLines(Path("/dev/full"), None)
+    (tmp_path / "r.jsonl").symlink_to("/dev/full")
+    made = JsonLines(tmp_path / "r.jsonl", None, RECORD)
     with pytest.raises(Error, match="cannot be written: No space left"):
         fill(made, items_of(1))
-    (tmp_path / "1.npz").mkdir()
-    with pytest.raises(Error, match="cannot be written"):
-        fill(NpzFolder(tmp_path), items_of(1))
-    assert [path.name for path in tmp_path.iterdir()] == ["1.npz"]
+    folder = tmp_path / "out"
+    (folder / "1.npz").mkdir(parents=True)
+    for go_on in (False, True):
+        with pytest.raises(Error, match=r"1\.npz: cannot be written"):
+            fill(NpzFolder(folder, RECORD), items_of(1), go_on)
+        assert [path.name for path in folder.iterdir()] == ["1.npz"]
 
 
 # The command -----------------------------------------------------------------------------------------------
@@ -393,6 +475,42 @@ def results(output: Path) -> dict[str, str]:
     if output.suffix == ".jsonl":
         return {line[:21]: line for line in output.read_text().splitlines()} if output.exists() else {}
     return {path.name: str(path.stat().st_mtime_ns) for path in output.glob("*.npz")}
+
+
+@needs_device
+@pytest.mark.parametrize("output", ["out", "r.jsonl", "r.csv"])
+def test_a_run_is_resumed_with_the_same_options_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digits(tmp_path / "in", 3)
+    shutil.copytree(MODEL, tmp_path / "net")
+    arguments = ("run", "net", "-i", "in", "-o", output)
+    assert invoke(*arguments, "--resume").exit_code == 0  # there is nothing to go on with yet
+    before = results(Path(output))
+    differences = {"--mean 0.5": "--mean: 0.0 there, 0.5 now"}
+    if output == "r.csv":
+        differences |= {
+            "--layout nhwc": "--layout: nchw there, nhwc now", "--dialect strict": "--dialect: auto there, strict now",
+            "--dump probabilities": "--dump: none there, probabilities now", "--top 3": "--top: 5 there, 3 now",
+        }  # fmt: skip
+    for options, differs in differences.items():
+        refused = invoke(*arguments, *options.split(), "--resume")
+        assert refused.exit_code == 2 and differs in refused.stderr, refused.output
+        assert "; --overwrite begins anew" in refused.stderr and results(Path(output)) == before
+    digits(tmp_path / "other", 3)
+    refused = invoke("run", "net", "-i", "other", "-o", output, "--resume")
+    assert refused.exit_code == 2 and "files below: in there, other now" in refused.stderr, refused.output
+    if output == "r.jsonl":
+        assert "--top: all values there, 5 now" in invoke(*arguments, "--top", 5, "--resume").stderr
+    np.save("in/new.npy", PIXELS[3, None].astype(np.float32))
+    assert "4 of 4 inputs done, 3 of them earlier" in invoke(*arguments, "--resume", "-b", 2, "--streams", 1).stdout
+    with Path("net/graph.nnef").open("a") as text:
+        text.write("\n# of another version\n")
+    refused = invoke(*arguments, "--resume")
+    assert refused.exit_code == 2 and "model: digits, sha256" in refused.stderr, refused.output
+    assert invoke(*arguments, "--overwrite").exit_code == 0
+    assert "4 of 4 inputs done, 4 of them earlier" in invoke(*arguments, "--resume").stdout
 
 
 @needs_device
