@@ -20,9 +20,9 @@ import nnef_cl
 from nnef_cl.peers import PEERS, Peer, find_peers
 from nnef_cl.peers.engine import Hint
 from nnef_cl.peers.interleave import RUNS
-from nnef_cl.peers.versus import PINNING, compare
+from nnef_cl.peers.versus import PINNING, compare, streams_for
 
-SCHEMA = 3
+SCHEMA = 4
 FLOOR = 0.95
 """Leads below are listed at the end."""
 GROUPS = {"odd": list(zoo.ODD), "further": list(zoo.FURTHER)}
@@ -31,16 +31,19 @@ GROUPS = {"odd": list(zoo.ODD), "further": list(zoo.FURTHER)}
 def measure(built: zoo.Built, peers: list[Peer], options: argparse.Namespace) -> dict[str, Any]:
     """One network on every device and every peer. Raises nnef_cl.Error, also where outputs differ."""
     x = {"input": np.random.default_rng(1).standard_normal(built.input_shape, np.float32)}
+    hint = Hint(options.hint)
     with contextlib.ExitStack() as stack:
         sessions = {
             f"nnef-cl {device}": stack.enter_context(
-                nnef_cl.load(built.nnef, device=device, precision=options.precision)
+                nnef_cl.load(
+                    built.nnef, device=device, precision=options.precision, streams=options.streams or streams_for(hint)
+                )
             )
             for device in options.device or ["cpu"]
         }
         infos = {name: session.device for name, session in sessions.items()}
         found = compare(
-            sessions, built.onnx, x, peers, blocks=options.blocks, hint=Hint(options.hint), threads=options.threads
+            sessions, built.onnx, x, peers, blocks=options.blocks, hint=hint, threads=options.threads
         )
     facts = {name: value for name, value in found.facts().items() if name != "runs_ms"}
     return {
@@ -79,6 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", action="append", help="as for nnef-cl bench; repeatable; default: cpu")
     parser.add_argument("--blocks", type=positive, default=10, help=f"of {RUNS} runs of each engine")
     parser.add_argument("--threads", type=positive, help="of the peers; default: as many as the OpenCL CPU has")
+    parser.add_argument("--streams", type=positive, help="of nnef-cl; default: 1, for throughput as many as it chooses")
     parser.add_argument("--precision", choices=["default", "exact"], default="default", help="as for nnef-cl bench")
     parser.add_argument("--batch", type=positive, help="default: 1, for odd shapes 3")
     parser.add_argument("--size", type=positive, action="append", help="of the input; repeatable; default: published")

@@ -51,7 +51,8 @@ def bench(
         HintChoice | None,
         typer.Option(
             "--hint", show_default=False,
-            help="One inference at a time, or many; for all engines. Default: latency, with --streams throughput.",
+            help="One inference at a time, or many, each engine in its own mode. Default: latency, with --streams "
+            "throughput.",
         ),
     ] = None,
     streams: Annotated[
@@ -122,7 +123,7 @@ def bench(
     asked = throughput.Asked(
         streams, requests, rate, arrivals, in_flight, sweep, batches, hint and hint.value, seconds, blocks, seed
     )
-    if asked.wanted:
+    if asked.wanted or (hint is HintChoice.throughput and not peers):
         if baseline is not None:
             raise UsageError("--baseline compares single runs: leave it out, or --streams and its like")
         throughput.bench(model, asked, loading, shape, peers, files)

@@ -120,14 +120,16 @@ def _measured(
             shares = measure_shares(model, session, inputs, loading)
             engines: dict[str, Submit] = {versus.OURS: partial(session.submit, inputs)}
             versions: dict[str, str] = {}
+            parallel: dict[str, int] = {}
             if onnx is not None:
                 opened = versus.opened(session, onnx, inputs, peers, asked.by_hint)
                 engines = {engine.name: engine.submit for engine in opened.engines if engine.submit is not None}
+                parallel = {engine.name: engine.parallel for engine in opened.engines}
                 versions = {peer.name: peer.version for peer in peers}
                 report["errors"] = dict(opened.errors)
             blocks = asked.blocks if peers else 1
             traffic = traffic_of(asked, session.streams, engines[versus.OURS], blocks)
-            served = in_turn(engines, traffic, blocks)
+            served = in_turn(engines, traffic, blocks, parallel if asked.in_flight is None else {})
             items, streams = batch_items(session.inputs), session.streams
     report["software"] |= versions
     report["options"] = options_of(asked, loading)
@@ -162,8 +164,11 @@ def traffic_of(asked: Asked, streams: int, submit: Submit, blocks: int) -> Traff
     return Traffic(count, under_way, asked.rate, asked.arrivals is Arrivals.poisson, asked.seed)
 
 
-def in_turn(engines: Mapping[str, Submit], traffic: Traffic, blocks: int) -> dict[str, list[Served]]:
-    """Blocks of each engine, in changing order, each after a pause and two requests that do not count."""
+def in_turn(
+    engines: Mapping[str, Submit], traffic: Traffic, blocks: int, parallel: Mapping[str, int]
+) -> dict[str, list[Served]]:
+    """Blocks of each engine, in changing order, each after a pause and as many requests as are under way, which do not
+    count. parallel: engine -> requests that it runs at a time; a closed loop keeps at least as many under way."""
     import time
 
     from nnef_cl.peers.interleave import PAUSE, turns
@@ -172,8 +177,9 @@ def in_turn(engines: Mapping[str, Submit], traffic: Traffic, blocks: int) -> dic
     served: dict[str, list[Served]] = {name: [] for name in engines}
     for name in turns(list(engines), blocks):
         time.sleep(PAUSE)
-        drive(engines[name], Traffic(traffic.in_flight, traffic.in_flight))
-        one = dataclasses.replace(traffic, seed=traffic.seed + len(served[name]))
+        under_way = max(traffic.in_flight, parallel.get(name, 1))
+        drive(engines[name], Traffic(under_way, under_way))
+        one = dataclasses.replace(traffic, in_flight=under_way, seed=traffic.seed + len(served[name]))
         served[name].append(drive(engines[name], one))
     return served
 
@@ -306,7 +312,7 @@ def _point(model: Path, asked: Asked, loading: dict[str, Any], streams: int) -> 
         submit = partial(session.submit, inputs)
         shares = measure_shares(model, session, inputs, loading)
         traffic = traffic_of(asked, session.streams, submit, 1)
-        served = in_turn({versus.OURS: submit}, traffic, 1)[versus.OURS]
+        served = in_turn({versus.OURS: submit}, traffic, 1, {})[versus.OURS]
         facts = loop_facts(served, batch_items(session.inputs)) | {"shares": share_facts(shares, served, traffic)}
         return reports.facts(model, session) | {"point": facts}
 

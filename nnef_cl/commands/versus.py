@@ -39,10 +39,10 @@ def compared(
     model: Path, onnx: Path, loading: dict[str, Any], peers: list[Peer], hint: str, blocks: int, seed: int
 ) -> Comparison:
     from nnef_cl.peers.engine import Hint
-    from nnef_cl.peers.versus import compare
+    from nnef_cl.peers.versus import compare, streams_for
     from nnef_cl.preprocess import random_inputs
 
-    with common.open_session(model, **loading) as session:
+    with common.open_session(model, streams=streams_for(Hint(hint)), **loading) as session:
         inputs = random_inputs(session.inputs, seed)
         return compare({OURS: session}, onnx, inputs, peers, blocks=blocks, hint=Hint(hint))
 
@@ -72,8 +72,10 @@ def show(out: Console, comparison: Comparison) -> None:
         table.add_row(*cells, f"{comparison.errors[name]:.1e}" if name in comparison.errors else "")
     out.print()
     out.print(table)
+    streams = comparison.ours[OURS]
     out.print(
-        f"\n{comparison.hint.value}, peers on {comparison.threads} threads, float32, in turn; lead: the peer's time "
+        f"\n{comparison.hint.value}, {OURS} on {streams} stream{'s' if streams > 1 else ''}, peers on "
+        f"{comparison.threads} threads, float32, in turn; lead: the peer's time "
         f"over that of {OURS}; difference: from the outputs of {comparison.peers[0]}, of their largest magnitude",
         soft_wrap=True,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Hint(str, Enum):
-    """latency: one inference at a time, on all threads; throughput: as many at a time as there are threads."""
+    """latency: one inference at a time, on all threads; throughput: as many at a time as the engine is best with."""
 
     latency = "latency"
     throughput = "throughput"
@@ -26,40 +26,30 @@ Submit = Callable[[], Future[Any]]
 
 @dataclass(frozen=True)
 class Engine:
-    """run: one inference, its outputs in the network's order. many: that many, as the throughput hint wants them.
-    submit: starts one, as the hint wants it; None where nobody asks for single ones."""
+    """run: one inference, its outputs in the network's order. many: that many, `parallel` of them at a time. submit:
+    starts one. parallel: how many the hint makes of it. many, submit: None where nobody asks for them."""
 
     name: str
     run: Callable[[], Sequence[np.ndarray]]
-    many: Callable[[int], object]
+    many: Callable[[int], object] | None = None
     submit: Submit | None = None
+    parallel: int = 1
 
 
 Open = Callable[[Path, Mapping[str, np.ndarray], int, Hint], Engine]
 """Of a peer: ONNX model, inputs by name, threads, hint -> the engine."""
 
 
-def repeated(run: Callable[[], object]) -> Callable[[int], None]:
-    """Inferences one after the other."""
+def together(submit: Submit) -> Callable[[int], None]:
+    """That many inferences, all started at once; the engine runs as many at a time as it can."""
 
     def many(count: int) -> None:
-        for _ in range(count):
-            run()
+        for started in [submit() for _ in range(count)]:
+            started.result()
 
     return many
 
 
-def concurrent(run: Callable[[], object], threads: int) -> Callable[[int], None]:
-    """Inferences in that many threads at a time; for engines that run on the caller's thread."""
-    pool = ThreadPoolExecutor(threads)
-
-    def many(count: int) -> None:
-        for done in [pool.submit(run) for _ in range(count)]:
-            done.result()
-
-    return many
-
-
-def pooled(run: Callable[[], object], threads: int, hint: Hint) -> Submit:
-    """Inferences by threads of a pool: one at a time, or that many; for engines that run on the caller's thread."""
-    return partial(ThreadPoolExecutor(threads if hint is Hint.throughput else 1).submit, run)
+def pooled(run: Callable[[], object], threads: int) -> Submit:
+    """Inferences by that many threads; for engines that run on the caller's thread."""
+    return partial(ThreadPoolExecutor(threads).submit, run)

@@ -13,6 +13,9 @@ from nnef_cl.peers.engine import Engine, Hint
 T = TypeVar("T")
 
 RUNS = 6
+ROUNDS = 3
+"""Inferences of a throughput block for each of those that an engine has under way, at least: at the end of a block some
+wait for the last one."""
 PAUSE = 0.04
 """Seconds before each block: another engine's threads spin for a while after their work."""
 
@@ -20,11 +23,11 @@ Times = Mapping[str, Sequence[Sequence[float]]]
 """Engine -> its blocks -> seconds per inference: of every run, or of all of a block together."""
 
 
-def interleave(engines: Sequence[Engine], blocks: int, hint: Hint, threads: int) -> Times:
+def interleave(engines: Sequence[Engine], blocks: int, hint: Hint) -> Times:
     """That many blocks of each engine. Who begins changes from block to block, and so does who follows whom."""
     times: dict[str, list[list[float]]] = {engine.name: [] for engine in engines}
     for engine in turns(engines, blocks):
-        times[engine.name].append(block(engine, hint, threads))
+        times[engine.name].append(block(engine, hint))
     return times
 
 
@@ -36,12 +39,14 @@ def turns(engines: Sequence[T], blocks: int) -> Iterator[T]:
         yield from reversed(order) if index % 2 else order
 
 
-def block(engine: Engine, hint: Hint, threads: int) -> list[float]:
-    """Seconds of RUNS runs, after a pause and an untimed run; for throughput the mean of that many in flight."""
+def block(engine: Engine, hint: Hint) -> list[float]:
+    """Seconds of RUNS runs, after a pause and an untimed run; for throughput the mean of as many or more, in flight as
+    the engine has them."""
     time.sleep(PAUSE)
     if hint is Hint.throughput:
-        count = threads * -(-RUNS // threads)  # every thread gets as many
-        engine.many(threads)
+        assert engine.many is not None
+        count = engine.parallel * max(ROUNDS, -(-RUNS // engine.parallel))
+        engine.many(engine.parallel)
         started = time.perf_counter()
         engine.many(count)
         return [(time.perf_counter() - started) / count]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnef_cl.peers.engine import Engine, Hint, concurrent, pooled
+from nnef_cl.peers.engine import Engine, Hint, pooled, together
 
 ERRORS_ONLY = 3
 
@@ -25,4 +25,6 @@ def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hin
     def run() -> list[np.ndarray]:
         return session.run(None, given)
 
-    return Engine("onnxruntime", run, concurrent(run, threads), pooled(run, threads, hint))
+    parallel = threads if hint is Hint.throughput else 1
+    submit = pooled(run, parallel)
+    return Engine("onnxruntime", run, together(submit), submit, parallel)

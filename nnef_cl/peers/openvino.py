@@ -29,7 +29,8 @@ def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hin
             queue.start_async(given, share_inputs=True)
         queue.wait_all()
 
-    return Engine("openvino", lambda: list(compiled(given).values()), many, _submitting(openvino, compiled, given))
+    submit = _submitting(openvino, compiled, given)
+    return Engine("openvino", lambda: list(compiled(given).values()), many, submit, len(queue))
 
 
 def _submitting(openvino: Any, compiled: Any, given: Mapping[str, np.ndarray]) -> Submit:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnef_cl.peers.engine import Engine, Hint, concurrent, pooled
+from nnef_cl.peers.engine import Engine, Hint, pooled, together
 
 
 def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hint: Hint) -> Engine:
@@ -21,4 +21,6 @@ def open_engine(model: Path, inputs: Mapping[str, np.ndarray], threads: int, hin
     def run() -> list[np.ndarray]:
         return [tensor.to_numpy() for tensor in runnable.run(given)]
 
-    return Engine("tract", run, concurrent(run, threads), pooled(run, threads, hint))
+    parallel = threads if hint is Hint.throughput else 1
+    submit = pooled(run, parallel)
+    return Engine("tract", run, together(submit), submit, parallel)

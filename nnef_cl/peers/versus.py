@@ -14,8 +14,9 @@ import numpy as np
 
 from nnef_cl.errors import Error, UsageError
 from nnef_cl.peers import Peer
-from nnef_cl.peers.engine import Engine, Hint, repeated
+from nnef_cl.peers.engine import Engine, Hint, together
 from nnef_cl.peers.interleave import Lead, Times, interleave, lead, median, milliseconds
+from nnef_cl.replica import AUTO
 from nnef_cl.session import Session
 
 TOLERANCE = 1e-4
@@ -26,12 +27,12 @@ PINNING = "DPCPP_CPU_CU_AFFINITY"
 
 @dataclass(frozen=True)
 class Comparison:
-    """threads: of the peers. errors: largest difference from the first peer, in units of its largest magnitude.
-    ours: the names in `times` that are sessions. versions: of the peers."""
+    """threads: of the peers. ours: the names in `times` that are sessions, and their streams. errors: largest
+    difference from the first peer, in units of its largest magnitude. versions: of the peers."""
 
     threads: int
     hint: Hint
-    ours: tuple[str, ...]
+    ours: Mapping[str, int]
     errors: Mapping[str, float]
     times: Times
     versions: Mapping[str, str]
@@ -52,8 +53,8 @@ class Comparison:
     def facts(self) -> dict[str, Any]:
         """For JSON: milliseconds per inference, of every engine, and leads over the faster peer."""
         return {
-            "threads": self.threads, "hint": self.hint.value, "ours": list(self.ours), "peers": self.peers,
-            "errors": dict(self.errors),
+            "threads": self.threads, "hint": self.hint.value, "ours": list(self.ours), "streams": dict(self.ours),
+            "peers": self.peers, "errors": dict(self.errors),
             "ms": {name: milliseconds(blocks) for name, blocks in self.times.items()},
             "runs_ms": {name: [[t * 1e3 for t in times] for times in blocks] for name, blocks in self.times.items()},
             "faster_peer": self.faster_peer,
@@ -65,11 +66,17 @@ def compare(
     sessions: Mapping[str, Session], model: Path, inputs: Mapping[str, np.ndarray], peers: Sequence[Peer], *,
     blocks: int, hint: Hint = Hint.latency, threads: int | None = None, tolerance: float = TOLERANCE,
 ) -> Comparison:  # fmt: skip
-    """As `open_engines`, then timed in turn."""
+    """As `open_engines`, then timed in turn. For throughput the sessions should have the streams of theirs."""
     opened = open_engines(sessions, model, inputs, peers, hint=hint, threads=threads, tolerance=tolerance)
-    times = interleave(opened.engines, blocks, hint, opened.threads)
+    times = interleave(opened.engines, blocks, hint)
     versions = {peer.name: peer.version for peer in peers}
-    return Comparison(opened.threads, hint, tuple(sessions), opened.errors, times, versions)
+    ours = {name: session.streams for name, session in sessions.items()}
+    return Comparison(opened.threads, hint, ours, opened.errors, times, versions)
+
+
+def streams_for(hint: Hint) -> int | str:
+    """What a session is loaded with to obey the hint."""
+    return AUTO if hint is Hint.throughput else 1
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,9 @@ def open_engines(
 
 
 def _own(name: str, session: Session, inputs: Mapping[str, np.ndarray]) -> Engine:
-    """A session's runs take turns, whatever the hint: each uses the whole device."""
-    run = partial(session.run, inputs)
-    return Engine(name, lambda: list(run().values()), repeated(run), lambda: session.submit(inputs))
+    """For throughput its streams have an inference each, and find the next one waiting."""
+    submit = partial(session.submit, inputs)
+    return Engine(name, lambda: list(session.run(inputs).values()), together(submit), submit, session.streams)
 
 
 def _errors(engines: Sequence[Engine], first: str) -> dict[str, float]:

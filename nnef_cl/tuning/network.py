@@ -11,7 +11,7 @@ from nnef_cl.device.manager import Device
 from nnef_cl.device.points import Points
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops.base import Table
-from nnef_cl.peers.engine import Engine, Hint, repeated
+from nnef_cl.peers.engine import Engine, Hint
 from nnef_cl.peers.interleave import RUNS, Lead, interleave, lead, median
 from nnef_cl.plan.build import first
 from nnef_cl.plan.tuned import tuned
@@ -51,7 +51,7 @@ def network_gain(graph: Graph, device: Device, ops: Table, store: Points) -> Net
         for engine in engines:
             engine.run()
         each = (time.perf_counter() - started) * RUNS
-        times = interleave(engines, max(1, min(MOST_BLOCKS, int(SECONDS / each))), Hint.latency, 1)
+        times = interleave(engines, max(1, min(MOST_BLOCKS, int(SECONDS / each))), Hint.latency)
         return NetworkGain(
             median(times["untuned"]) / 1e3, median(times["tuned"]) / 1e3, lead(times["tuned"], times["untuned"])
         )
@@ -104,4 +104,4 @@ def _confirmed(result: Result, rounds: Sequence[tuple[dict[str, float], dict[str
 
 def _engine(name: str, session: Session) -> Engine:
     inputs = random_inputs(session.inputs, 0)
-    return Engine(name, lambda: list(session.run(inputs).values()), repeated(lambda: session.run(inputs)))
+    return Engine(name, lambda: list(session.run(inputs).values()))

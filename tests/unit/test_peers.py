@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,51 +17,119 @@ import pytest
 from nnef_cl.commands import baseline
 from nnef_cl.errors import Error, InputError, UsageError
 from nnef_cl.peers import PEERS, find_peers, interleave, versus
-from nnef_cl.peers.engine import Engine, Hint, concurrent, repeated
+from nnef_cl.peers.engine import Engine, Hint, pooled, together
 
 HERE = Path(__file__)
 
 
-def fake(name: str, log: list[str]) -> Engine:
-    return Engine(name, lambda: log.append(name) or [], lambda count: log.append(f"{name} x {count}"))
+def fake(name: str, log: list[str], parallel: int = 1) -> Engine:
+    many = lambda count: log.append(f"{name} x {count}")  # noqa: E731
+    return Engine(name, lambda: log.append(name) or [], many, parallel=parallel)
 
 
-def schedule(names: str, blocks: int, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[str], Any]:
+def schedule(
+    names: str, blocks: int, monkeypatch: pytest.MonkeyPatch, hint: Hint, parallel: Mapping[str, int] | None = None
+) -> tuple[list[str], Any]:
     log: list[str] = []
+    engines = [fake(name, log, (parallel or {}).get(name, 1)) for name in names]
     monkeypatch.setattr(interleave.time, "sleep", lambda seconds: log.append("pause"))
-    times = interleave.interleave([fake(name, log) for name in names], blocks, **options)
+    times = interleave.interleave(engines, blocks, hint)
     return log, times
 
 
 def test_a_block_is_a_pause_an_untimed_run_and_six(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, times = schedule("ab", 2, monkeypatch, hint=Hint.latency, threads=2)
+    log, times = schedule("ab", 2, monkeypatch, Hint.latency)
     assert log == [step for name in "abba" for step in ["pause", *[name] * 7]]
     assert {name: [len(b) for b in blocks] for name, blocks in times.items()} == {"a": [6, 6], "b": [6, 6]}
 
 
 def test_order_rotates(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, _ = schedule("abc", 6, monkeypatch, hint=Hint.latency, threads=2)
+    log, _ = schedule("abc", 6, monkeypatch, Hint.latency)
     assert "".join(log[1::8]) == "abc" "cba" "bca" "acb" "cab" "bac"
 
 
-@pytest.mark.parametrize(("threads", "count"), [(1, 6), (2, 6), (4, 8), (16, 16)])
-def test_throughput_keeps_all_threads_busy(threads: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, times = schedule("ab", 1, monkeypatch, hint=Hint.throughput, threads=threads)
-    assert log == [step for name in "ab" for step in ("pause", f"{name} x {threads}", f"{name} x {count}")]
-    assert [len(blocks[0]) for blocks in times.values()] == [1, 1]
+def test_throughput_blocks_suit_what_each_engine_has_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {1: 6, 2: 6, 4: 12, 5: 15, 16: 48}
+    for parallel, count in counts.items():
+        log, times = schedule("ab", 2, monkeypatch, Hint.throughput, {"b": parallel})
+        blocks = {"a": ["pause", "a x 1", "a x 6"], "b": ["pause", f"b x {parallel}", f"b x {count}"]}
+        assert log == [step for name in "abba" for step in blocks[name]]
+        assert {name: [len(block) for block in found] for name, found in times.items()} == {"a": [1, 1], "b": [1, 1]}
 
 
-def test_repeated_and_concurrent_run_that_many() -> None:
-    done: list[int] = []
-    repeated(lambda: done.append(1))(3)
-    concurrent(lambda: done.append(1), 2)(4)
-    assert len(done) == 7
+def test_together_starts_all_before_it_waits() -> None:
+    begun: list[int] = []
+    all_begun = threading.Barrier(4, timeout=20)
+
+    def run() -> None:
+        begun.append(1)
+        all_begun.wait()
+
+    together(pooled(run, 4))(4)
+    assert len(begun) == 4
 
     def broken() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        concurrent(broken, 2)(2)
+        together(pooled(broken, 2))(2)
+
+
+class FakeQueue:
+    """OpenVINO's AsyncInferQueue of a network with three requests in throughput mode."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled, self.started = compiled, 0
+
+    def __len__(self) -> int:
+        return 3 if self.compiled.settings["PERFORMANCE_HINT"] == "THROUGHPUT" else 1
+
+    def start_async(self, given: Any, *, share_inputs: bool) -> None:
+        self.started += 1
+        self.compiled.started.append(given)
+
+    def wait_all(self) -> None:
+        assert self.started
+
+
+class FakeNetwork:
+    def __init__(self, path: str, device: str, settings: dict[str, Any]) -> None:
+        self.settings, self.started = settings, []
+
+    def __call__(self, given: Any) -> dict[str, np.ndarray]:
+        return {"y": given["x"]}
+
+
+@pytest.mark.parametrize(("hint", "parallel"), [(Hint.latency, 1), (Hint.throughput, 3)])
+def test_openvino_is_in_its_own_mode(hint: Hint, parallel: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks: list[FakeNetwork] = []
+
+    def compile_model(*arguments: Any) -> FakeNetwork:
+        networks.append(FakeNetwork(*arguments))
+        return networks[-1]
+
+    openvino = SimpleNamespace(Core=lambda: SimpleNamespace(compile_model=compile_model), AsyncInferQueue=FakeQueue)
+    monkeypatch.setitem(sys.modules, "openvino", openvino)
+    engine = versus.Peer("openvino").open(HERE, {"x": np.ones(2)}, 4, hint)
+    assert networks[0].settings["PERFORMANCE_HINT"] == hint.name.upper() and engine.parallel == parallel
+    assert networks[0].settings["INFERENCE_NUM_THREADS"] == 4
+    assert engine.many is not None and engine.many(6) is None and len(networks[0].started) == 6
+
+
+@pytest.mark.parametrize(("hint", "threads_each", "parallel"), [(Hint.latency, 4, 1), (Hint.throughput, 1, 4)])
+def test_onnxruntime_shares_threads_out(
+    hint: Hint, threads_each: int, parallel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def session(path: str, options: Any, providers: list[str]) -> SimpleNamespace:
+        made.append(options)
+        return SimpleNamespace(run=lambda names, given: [given["x"]])
+
+    fake_package = SimpleNamespace(SessionOptions=SimpleNamespace, InferenceSession=session)
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake_package)
+    engine = versus.Peer("onnxruntime").open(HERE, {"x": np.ones(2)}, 4, hint)
+    assert made[0].intra_op_num_threads == threads_each and engine.parallel == parallel
 
 
 TIMES = {
@@ -68,13 +139,14 @@ TIMES = {
 
 
 def test_statistics() -> None:
-    found = versus.Comparison(2, Hint.latency, ("ours",), {"ours": 1e-7, "b": 2e-7}, TIMES, {"a": "1", "b": "2"})
+    found = versus.Comparison(2, Hint.latency, {"ours": 1}, {"ours": 1e-7, "b": 2e-7}, TIMES, {"a": "1", "b": "2"})
     assert found.peers == ["a", "b"] and found.faster_peer == "a"
     facts = json.loads(json.dumps(found.facts()))
     assert facts["ms"]["ours"] == pytest.approx({"min": 1.0, "median": 3.5})
     assert facts["ms"]["a"] == pytest.approx({"min": 1.0, "median": 4.0})
     assert facts["lead"]["ours"] == pytest.approx({"median": 4.0 / 3.5, "low": 2 / 3, "high": 1.0})
     assert facts["runs_ms"]["b"] == [[9.0] * 3] * 2 and facts["hint"] == "latency"
+    assert facts["ours"] == ["ours"] and facts["streams"] == {"ours": 1}
     assert found.lead("ours", "b").median == pytest.approx(9 / 3.5)
 
 
@@ -93,16 +165,23 @@ def test_wrong_outputs_never_pass(got: list[object]) -> None:
 
 
 class Session:
-    """What `versus.compare` asks of a session."""
+    """What `versus.compare` asks of a session. submitted: how many requests."""
 
     device = SimpleNamespace(type="cpu")
     plan = SimpleNamespace(target=SimpleNamespace(compute_units=3))
 
-    def __init__(self, value: float) -> None:
-        self.value = value
+    def __init__(self, value: float, streams: int = 1) -> None:
+        self.value, self.streams = value, streams
+        self.submitted = 0
 
     def run(self, inputs: Any) -> dict[str, np.ndarray]:
         return {"y": np.array([self.value, 2.0], np.float32)}
+
+    def submit(self, inputs: Any) -> Future[dict[str, np.ndarray]]:
+        self.submitted += 1
+        future: Future[dict[str, np.ndarray]] = Future()
+        future.set_result(self.run(inputs))
+        return future
 
 
 class Peer:
@@ -111,7 +190,7 @@ class Peer:
     def open(self, model: Path, inputs: Any, threads: int, hint: Hint) -> Engine:
         assert threads == 3
         run = lambda: [np.array([1.0, 2.0], np.float32)]  # noqa: E731
-        return Engine(self.name, run, repeated(run))
+        return Engine(self.name, run, together(pooled(run, threads)), parallel=threads)
 
 
 def compare(value: float) -> versus.Comparison:
@@ -124,6 +203,16 @@ def test_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interleave.time, "sleep", lambda seconds: None)
     found = compare(1.0)
     assert found.errors == {"ours": 0.0} and found.versions == {"other": "1.0"} and found.threads == 3
+
+
+def test_a_session_has_its_streams_busy_for_throughput(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interleave.time, "sleep", lambda seconds: None)
+    assert (versus.streams_for(Hint.latency), versus.streams_for(Hint.throughput)) == (1, "auto")
+    session: Any = Session(1.0, streams=4)
+    peers: Sequence[Any] = [Peer()]
+    found = versus.compare({"ours": session}, HERE, {}, peers, blocks=2, hint=Hint.throughput)
+    assert session.submitted == 2 * (4 + 12)  # each block: untimed ones, then three for each stream
+    assert found.facts()["streams"] == {"ours": 4} and found.lead("ours", "other").low > 0
 
 
 def test_wrong_results_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
