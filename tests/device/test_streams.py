@@ -241,7 +241,14 @@ def test_each_stream_has_its_variables(counter: Path, selector: str) -> None:
         assert [state["n"][0, 0] for state in session.states] == [0, 0]
     with nnef_cl.load(counter, device=selector, streams="auto") as session:
         assert session.streams == 1
-        assert [outputs["y"][0, 0] for outputs in session.map([one] * 3)] == [1, 2, 3]
+        before = [session.submit(one) for _ in range(20)]
+        seen, between = [], []
+        for outputs in session.map([one] * 3):  # behind what was submitted before it, and in turn with what comes then
+            seen.append(int(outputs["y"][0, 0]))
+            between.append(session.submit(one))
+        assert [future.result()["y"][0, 0] for future in before] == list(range(1, 21))
+        assert seen[0] == 21 and seen == sorted(seen)
+        assert sorted([*seen, *(int(future.result()["y"][0, 0]) for future in between)]) == list(range(21, 27))
 
 
 @pytest.mark.parametrize("streams", (0, -1, True, 1.5, "many", None, 10**6))
