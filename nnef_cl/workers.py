@@ -81,9 +81,9 @@ class Workers:
         return future
 
     def idle(self) -> bool:
-        """Whether no request waits or runs."""
-        with self._changed:
-            return not (self._jobs or any(self._own) or any(self._busy))
+        """Whether no request waits or runs. Without the lock: a request is among those that run before it is no longer
+        among those that wait, which are looked at first."""
+        return not (self._jobs or any(self._own) or True in self._busy)
 
     def end(self, *, cancel: bool = False, wait: bool = True) -> None:
         """Nothing more is accepted; what waits is done, or cancelled. wait: return when all has ended."""
