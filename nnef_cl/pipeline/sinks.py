@@ -29,6 +29,8 @@ from nnef_cl.pipeline.sources import Arrays, Item
 WRITERS = 2
 UNFINISHED = ".part"
 """Behind the name of a file that is being written."""
+MOST_RECORD_BYTES = 1 << 16
+"""As many as an archive's comment has."""
 NO_ARCHIVE = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile)
 """What zipfile raises for files that it cannot make sense of."""
 TEXT = ("utf-8", "surrogateescape")
@@ -197,8 +199,10 @@ class Records(Sink):
         return names
 
     def _check_record(self) -> None:
-        beside = record_path(self._path)
-        found = beside.read_bytes() if beside.exists() else None
+        beside, found = record_path(self._path), None
+        if beside.is_file():
+            with beside.open("rb") as stream:
+                found = stream.read(MOST_RECORD_BYTES)
         check(self._record, found, self._path, where=f"{beside.name} is missing or damaged")
 
     def begin(self, items: Sequence[Item], go_on: bool) -> None:
