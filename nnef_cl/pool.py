@@ -10,6 +10,7 @@ import numpy as np
 
 from nnef_cl.errors import DeviceError
 from nnef_cl.replica import Replica
+from nnef_cl.stream import NEW
 from nnef_cl.turns import Turns
 
 LOGGER = logging.getLogger("nnef_cl.device")
@@ -30,27 +31,31 @@ class Pool:
         self.served = [0] * len(self.streams)
         self._owner = [replica for replica in replicas for _ in replica.streams]
 
-    def run(self, inputs: Mapping[str, np.ndarray], stream: int | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, inputs: Mapping[str, np.ndarray], stream: int | None = None, out: Mapping[str, np.ndarray] = NEW
+    ) -> dict[str, np.ndarray]:
         """As Stream.run, on the stream of that number or, None, on any.
 
         Where the device fails and there are others, it gets no more requests, and one for any stream is repeated once.
         """
         with self.turns.take(stream) as number:
             try:
-                return self._run(number, inputs)
+                return self._run(number, inputs, out)
             except DeviceError as error:
                 if not self._take_out(self._owner[number], error) or stream is not None:
                     raise
         with self.turns.take() as number:
             try:
-                return self._run(number, inputs)
+                return self._run(number, inputs, out)
             except DeviceError as error:
                 self._take_out(self._owner[number], error)
                 raise
 
-    def _run(self, number: int, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _run(
+        self, number: int, inputs: Mapping[str, np.ndarray], out: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         stream = self.streams[number]
-        outputs = stream.run(inputs)
+        outputs = stream.run(inputs, out)
         self.served[number] += 1
         if stream.device.profiling:
             self.device_seconds = sum(stream.device_seconds())

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.arrays import as_stored, as_targets, hint
 from nnef_cl.codegen.target import Target
 from nnef_cl.device import points
 from nnef_cl.device.environment import request_threads
@@ -41,7 +42,8 @@ from nnef_cl.plan.build import PRECISIONS, Choose, first
 from nnef_cl.plan.tuned import tuned
 from nnef_cl.pool import Pool
 from nnef_cl.replica import Replica, make_replica
-from nnef_cl.state import State, as_stored
+from nnef_cl.state import State
+from nnef_cl.stream import NEW
 from nnef_cl.workers import Outputs, Workers, in_order
 
 AHEAD = 2
@@ -197,32 +199,44 @@ class Session:
         """Device time of the last run's kernels; None without `profile`."""
         return self._pool.device_seconds
 
-    def run(self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
+        out: Mapping[str, np.ndarray] | None = None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """One inference. inputs: one array per model input; returns one array per model output (and kept tensor).
 
         Arrays have the API types float32, int64 and bool, or cast to them by numpy's 'same_kind' rule. Variables that
         the model updates have their old values throughout the run and the new ones after it; a run that raises
         changes none. stream: the number of the one to run on; where the model updates variables and there are several
-        it must be given, because each has variables of its own.
+        it must be given, because each has variables of its own. out: arrays by output name that get the results and are
+        returned, of exactly the outputs' shapes and API types, each with memory of its own; a run that raises may leave
+        anything in them.
         """
         self._turns.check()
-        return self._pool.run(self._checked(inputs), self._on(stream))
+        return self._pool.run(self._checked(inputs), self._on(stream), self._targets(out, inputs))
 
-    def submit(self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None) -> Future[Outputs]:
+    def submit(
+        self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
+        out: Mapping[str, np.ndarray] | None = None,
+    ) -> Future[Outputs]:  # fmt: skip
         """As `run`, but returns a Future at once; requests begin in the order they came. The arrays must stay as they
-        are until it is done. What is wrong with the inputs is the future's exception."""
+        are until it is done, and no other request may have those of `out`. What is wrong with the inputs is the
+        future's exception."""
         self._turns.check()
         try:
-            arrays, number = self._checked(inputs), self._on(stream)
+            arrays, number, targets = self._checked(inputs), self._on(stream), self._targets(out, inputs)
         except Error as error:
             failed: Future[Outputs] = Future()
             failed.set_exception(error)
             return failed
-        return self._workers.submit(arrays, number)
+        return self._workers.submit(arrays, number, targets)
 
-    async def run_async(self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None) -> Outputs:
+    async def run_async(
+        self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
+        out: Mapping[str, np.ndarray] | None = None,
+    ) -> Outputs:  # fmt: skip
         """As `submit`, for asyncio: cancelling the task cancels a request that has not begun."""
-        return await asyncio.wrap_future(self.submit(inputs, stream=stream))
+        return await asyncio.wrap_future(self.submit(inputs, stream=stream, out=out))
 
     def map(self, batches: Iterable[Mapping[str, Any]], *, stream: int | None = None) -> Iterator[Outputs]:
         """The outputs of every batch, in order. Batches are drawn as results are taken, at most two per stream ahead of
@@ -328,13 +342,16 @@ class Session:
             raise InputError(f"expected arrays by input name ({', '.join(self.inputs)}), got {type(inputs).__name__}")
         for name in inputs:
             if name not in self.inputs:
-                close = difflib.get_close_matches(str(name), self.inputs, 1)
-                hint = f"; did you mean '{close[0]}'?" if close else f"; the inputs are {', '.join(self.inputs)}"
-                raise InputError(f"the model has no input '{name}'{hint}")
+                raise InputError(f"the model has no input '{name}'{hint(name, self.inputs, 'inputs')}")
         missing = [name for name in self.inputs if name not in inputs]
         if missing:
             raise InputError(f"no value for input '{missing[0]}'")
         return {name: as_stored(f"input '{name}'", inputs[name], spec) for name, spec in self.inputs.items()}
+
+    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None) -> Mapping[str, np.ndarray]:
+        if out is None:
+            return NEW
+        return as_targets(out, {name: spec for name, (_, spec) in self.plan.outputs.items()}, inputs or {})
 
 
 def _tensor_bytes(array: np.ndarray) -> bytes:
@@ -360,6 +377,6 @@ def _kept(graph: Graph, keep: Iterable[str] | str) -> list[str]:
     for name in names:
         if name not in graph.tensors:
             close = difflib.get_close_matches(name, graph.tensors, 1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise InputError(f"the model has no tensor '{name}'{hint}")
+            likely = f"; did you mean '{close[0]}'?" if close else ""
+            raise InputError(f"the model has no tensor '{name}'{likely}")
     return [name for name in dict.fromkeys(names) if name not in graph.outputs]

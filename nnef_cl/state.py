@@ -1,17 +1,16 @@
-"""State: the variables that a model updates, a mapping from label or name to array; and arrays of callers, checked."""
+"""State: the variables that a model updates, a mapping from label or name to array."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
+from nnef_cl.arrays import as_stored
 from nnef_cl.errors import InputError
-from nnef_cl.ir.dtype import BYTE
-from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.stream import Stream
 
 
@@ -63,27 +62,3 @@ class State(MutableMapping[str, np.ndarray]):
             known = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(self._labels) or 'none'}"
             raise InputError(f"the model updates no variable '{key}'; {known}")
         return self._index[key]
-
-
-def as_stored(what: str, value: Any, spec: TensorSpec) -> np.ndarray:
-    """The array in the storage type, C-contiguous, checked against the spec. what: for errors. Raises InputError."""
-    if _is_stored(value, spec):  # as callers in a loop have it
-        return value
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, another library's refusal
-        raise InputError(f"{what}: not an array: {error}") from None
-    if array.shape != spec.shape:
-        raise InputError(f"{what}: expected shape {list(spec.shape)}, got {list(array.shape)}")
-    api = np.dtype(spec.dtype.api)
-    if not np.can_cast(array.dtype, api, "safe" if spec.dtype == BYTE else "same_kind"):
-        raise InputError(f"{what}: expected {api.name} ({spec.dtype.kind}), got {array.dtype.name}")
-    with np.errstate(over="ignore"):  # beyond float32 is infinity
-        stored = array.astype(api, copy=False).astype(spec.dtype.storage, copy=False)
-    return np.ascontiguousarray(stored).reshape(spec.shape)
-
-
-def _is_stored(value: Any, spec: TensorSpec) -> TypeGuard[np.ndarray]:
-    if type(value) is not np.ndarray or value.shape != spec.shape or not value.flags.c_contiguous:
-        return False
-    return bool(value.dtype == spec.dtype.storage == spec.dtype.api)

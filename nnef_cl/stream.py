@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from nnef_cl.errors import InputError, located
 from nnef_cl.executor import Executable, release
+from nnef_cl.ir.layout import PLAIN
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.plan.records import FLAG_BYTES, Buffer, Step
+
+NEW: Mapping[str, np.ndarray] = MappingProxyType({})
+"""Every output is a new array."""
 
 
 class Stream:
@@ -55,8 +60,9 @@ class Stream:
             self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
         return self._buffers[place]
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """inputs: arrays as they are stored (a model's are plain), C-contiguous. Returns logical arrays in API types.
+    def run(self, inputs: Mapping[str, np.ndarray], out: Mapping[str, np.ndarray] = NEW) -> dict[str, np.ndarray]:
+        """inputs: arrays as they are stored (a model's are plain), C-contiguous. out: arrays for some of the outputs,
+        logical and in API types, as the others, which are made. Returns all of them.
 
         Raises InputError where a kernel reports what is wrong with the data it got. The variables get their new values
         when everything else has succeeded: a run that fails changes none.
@@ -68,7 +74,7 @@ class Stream:
             self.queue.finish()
             self._executable.keep_launched()
         self._check_faults()
-        outputs = {name: self._read(*place) for name, place in self._outputs.items()}
+        outputs = {name: self._read(*place, out.get(name)) for name, place in self._outputs.items()}
         del sent
         for copy in self.plan.commits:
             self.queue.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
@@ -118,11 +124,16 @@ class Stream:
         with self.device.translated("reading the profile"):
             return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
 
-    def _read(self, buffer: Any, spec: TensorSpec) -> np.ndarray:
-        """buffer: the device's."""
-        stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
-        self.queue.read(buffer, stored)
-        return spec.layout.unpack(stored, spec.shape).astype(spec.dtype.api, copy=False)
+    def _read(self, buffer: Any, spec: TensorSpec, target: np.ndarray | None = None) -> np.ndarray:
+        """buffer: the device's. Returns the target, or a new array."""
+        target = np.empty(spec.shape, spec.dtype.api) if target is None else target
+        array = np.asarray(target)  # whatever class of arrays it is
+        if array.flags.c_contiguous and spec.layout == PLAIN:
+            self.queue.read(buffer, array.view(spec.dtype.storage))
+        else:
+            stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
+            np.copyto(array, spec.layout.unpack(self.queue.read(buffer, stored), spec.shape), casting="unsafe")
+        return target
 
     def close(self) -> None:
         """Gives its memory back."""

@@ -9,7 +9,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class DType:
-    """name: storage; kind: NNEF element type; api: numpy type at the Python API; storage: numpy type on the device."""
+    """name: storage; kind: NNEF element type; api: numpy type at the Python API; storage: numpy type on the device.
+    A value has the same bytes in both."""
 
     name: str
     kind: str

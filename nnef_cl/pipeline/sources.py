@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nnef_cl.arrays import as_stored
 from nnef_cl.errors import UsageError
 from nnef_cl.files import MAGIC, not_a_file, stands_for_many
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.pipeline.record import record_path
 from nnef_cl.preprocess import ARRAYS, ImageOptions, read_input
-from nnef_cl.state import as_stored
 
 READABLE = (*ARRAYS, ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What is taken of a folder."""

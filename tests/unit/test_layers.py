@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan",),
     ("device",),
     ("executor",),
-    ("stream", "turns"),
+    ("stream", "turns", "arrays"),
     ("state", "replica", "workers"),
     ("pool",),
     ("session", "peak"),
