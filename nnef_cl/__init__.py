@@ -18,6 +18,7 @@ from nnef_cl.errors import (
 )
 
 if TYPE_CHECKING:
+    from nnef_cl.binding import Binding
     from nnef_cl.format.tensor_file import ItemReader
     from nnef_cl.images import Image
     from nnef_cl.ops import STANDARD
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "load": ("nnef_cl.session", "load"),
     "Session": ("nnef_cl.session", "Session"),
+    "Binding": ("nnef_cl.binding", "Binding"),
     "Image": ("nnef_cl.images", "Image"),
     "ItemReader": ("nnef_cl.format.tensor_file", "ItemReader"),
     "STANDARD": ("nnef_cl.ops", "STANDARD"),
@@ -39,8 +41,8 @@ _LAZY = {
 """Public name -> module and name in it."""
 
 __all__ = [
-    "STANDARD", "DeviceError", "Error", "ExtensionError", "FileFormatError", "Image", "InputError", "ItemReader",
-    "ModelError", "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError", "__version__",
+    "STANDARD", "Binding", "DeviceError", "Error", "ExtensionError", "FileFormatError", "Image", "InputError",
+    "ItemReader", "ModelError", "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError", "__version__",
     "load", "op", "table",
 ]  # fmt: skip
 

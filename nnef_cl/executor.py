@@ -33,24 +33,31 @@ class Executable:
     functions: kernel name -> the program that holds it; weights: device buffers, in the plan's order.
     """
 
-    def __init__(self, plan: Plan, device: Device, progress: Progress | None = None, streams: int = 1) -> None:
-        """streams: how many there will be. Raises OutOfMemoryError where they cannot all have their memory."""
+    def __init__(
+        self, plan: Plan, device: Device, progress: Progress | None = None, streams: int = 1,
+        base: Executable | None = None,
+    ) -> None:  # fmt: skip
+        """streams: how many there will be. base: another that lends its weights if they are the same.
+        Raises OutOfMemoryError where they cannot all have their memory."""
         self.plan, self.device = plan, device
         self.functions: dict[str, Any] = {}
-        self.weights: dict[int, Any] = {}
+        self._base = base if base is not None and base.plan.weights == plan.weights else None
+        self.weights: dict[int, Any] = {} if self._base is None else self._base.weights
         self.launched = False
         self._progress = progress or (lambda stage, done, total: None)
-        weakref.finalize(self, release, device, self.weights, os.getpid()).atexit = False
+        if self._base is None:
+            weakref.finalize(self, release, device, self.weights, os.getpid()).atexit = False
         self._packing: _Packing | None = None
         states = [state.spec.bytes for state in plan.states]
-        sizes = sorted([*states, *(weight.bytes for weight in plan.weights)])
+        weights = [weight.bytes for weight in plan.weights] if self._base is None else []
+        sizes = sorted([*states, *weights])
         largest, staging = max([*plan.arenas, *sizes[-1:]]), sum(sizes[-PACKERS:])
-        device.check_budget(plan.weight_bytes + streams * plan.stream_bytes, largest, staging)
+        device.check_budget(sum(weights) + streams * plan.stream_bytes, largest, staging)
 
     def compile(self) -> None:
         """Renders and builds the plan's kernels, as several programs at once where there are many. Another thread packs
         the weights meanwhile where they can become buffers as they are."""
-        if self.device.uses_host_memory:
+        if self.device.uses_host_memory and self._base is None:
             self._packing = _Packing(self.plan.weights)
         jobs = jobs_of(self.plan, self.device.programs.cache)
         sizes = [job.parts for job in jobs]
@@ -62,7 +69,9 @@ class Executable:
             self._progress("compile", sum(sizes[: number + 1]), total)
 
     def upload(self) -> None:
-        """Packs and copies the weights."""
+        """Packs and copies the weights, unless they are lent."""
+        if self._base is not None:
+            return
         weights = map(self.device.buffer_of, self._packing) if self._packing is not None else self._copied()
         for index, buffer in enumerate(weights):
             self.weights[index] = buffer
@@ -87,7 +96,8 @@ class Executable:
             self._packing.cancel()
         self._packing = None
         self.functions = {}
-        release(self.device, self.weights, os.getpid())
+        if self._base is None:
+            release(self.device, self.weights, os.getpid())
 
 
 class _Packing:

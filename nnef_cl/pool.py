@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from nnef_cl.binding import Binding
 from nnef_cl.errors import DeviceError
 from nnef_cl.replica import Replica
 from nnef_cl.stream import NEW
@@ -29,6 +32,7 @@ class Pool:
         self.turns = Turns(len(self.streams))
         self.device_seconds: float | None = None
         self.served = [0] * len(self.streams)
+        self.bindings: weakref.WeakSet[Binding] = weakref.WeakSet()
         self._owner = [replica for replica in replicas for _ in replica.streams]
 
     def run(
@@ -50,6 +54,24 @@ class Pool:
             except DeviceError as error:
                 self._take_out(self._owner[number], error)
                 raise
+
+    def run_on(self, number: int, action: Callable[[], None]) -> None:
+        """A request of another kind, on the stream of that number, which is the action's until it returns."""
+        with self.turns.take(number):
+            try:
+                action()
+            except DeviceError as error:
+                self._take_out(self._owner[number], error)
+                raise
+            self.served[number] += 1
+
+    def bind(self, number: int) -> Binding:
+        """A binding whose runs are requests of that stream."""
+        with self.turns.take(number):
+            run, turn = partial(self.run_on, number), partial(self.turns.take, number)
+            binding = Binding(self._owner[number], self.streams[number], run, turn)
+            self.bindings.add(binding)
+            return binding
 
     def _run(
         self, number: int, inputs: Mapping[str, np.ndarray], out: Mapping[str, np.ndarray]
@@ -74,6 +96,9 @@ class Pool:
         self.turns.end(self._release)
 
     def _release(self) -> None:
+        for binding in list(self.bindings):
+            with contextlib.suppress(DeviceError):
+                binding.release()
         for replica in self.replicas:
             with contextlib.suppress(DeviceError):  # of one that has failed
                 replica.close()

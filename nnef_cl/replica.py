@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TypeVar
 
 from nnef_cl import passes
@@ -24,11 +25,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Replica:
-    """graph: after all passes."""
+    """graph: after all passes. plan_apart: plans it anew, with inputs and outputs apart."""
 
     graph: Graph
     executable: Executable
     streams: tuple[Stream, ...]
+    plan_apart: Callable[[], Plan]
 
     @property
     def plan(self) -> Plan:
@@ -44,10 +46,20 @@ class Replica:
         plan, count = self.plan, len(self.streams)
         return {"weights": plan.weight_bytes, "slots": count * plan.arena_bytes, "state": count * plan.state_bytes}
 
+    @cached_property
+    def apart(self) -> Executable:
+        """Of the plan with inputs and outputs apart; made when it is first asked for, with the same weights."""
+        executable = Executable(self.plan_apart(), self.device, base=self.executable)
+        executable.compile()
+        executable.upload()
+        return executable
+
     def close(self) -> None:
         """Gives all memory back."""
         for stream in self.streams:
             stream.close()
+        if "apart" in self.__dict__:
+            self.apart.close()
         self.executable.close()
 
 
@@ -73,7 +85,8 @@ def make_replica(
     try:
         timed("compile", executable.compile)
         timed("upload", executable.upload)
-        return Replica(final, executable, tuple(Stream(executable) for _ in range(count)))
+        plan_apart = partial(build_plan, final, ops, device.target, choose, apart=True)
+        return Replica(final, executable, tuple(Stream(executable) for _ in range(count)), plan_apart)
     except BaseException:
         executable.close()
         raise

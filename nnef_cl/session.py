@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.arrays import as_stored, as_targets, hint
+from nnef_cl.binding import Binding
 from nnef_cl.codegen.target import Target
 from nnef_cl.device import points
 from nnef_cl.device.environment import request_threads
@@ -247,6 +248,13 @@ class Session:
         if stream is None and self.streams > 1:
             return in_order(submit, batches, AHEAD * self.streams)
         return in_order(submit, batches, AHEAD, run, self._workers.idle)
+
+    def bind(self, *, stream: int | None = None) -> Binding:
+        """Arrays for inputs and outputs that the device works on without copies where it can, and `run` on them
+        (docs/arrays.md). It has slots and programs of its own; weights and variables are the session's. stream: as for
+        `run`, for all of its runs; None: stream 0. Raises OutOfMemoryError."""
+        self._turns.check()
+        return self._pool.bind(self._on(stream) or 0)
 
     def __call__(self, *inputs: Any) -> Any:
         """Positional inputs; one output: the array, several: a tuple in graph order."""

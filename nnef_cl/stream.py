@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.device.queue import Queue
 from nnef_cl.errors import InputError, located
 from nnef_cl.executor import Executable, release
 from nnef_cl.ir.layout import PLAIN
@@ -24,18 +25,23 @@ class Stream:
     """A queue with kernels, memory and variables of its own; programs and weights are the executable's. Not
     thread-safe: kernels keep their arguments."""
 
-    def __init__(self, executable: Executable) -> None:
-        """Makes the slots, binds every kernel's arguments. executable: with its weights on the device."""
+    def __init__(self, executable: Executable, beside: Stream | None = None, last: np.ndarray | None = None) -> None:
+        """Makes the slots, binds every kernel's arguments. executable: with its weights on the device. beside: a stream
+        of the same model, whose queue and variables it uses; they take turns. last: memory that becomes the last arena.
+        """
         self.plan, self.device = executable.plan, executable.device
         self._executable = executable
         self._buffers: dict[Buffer, Any] = {}
         weakref.finalize(self, release, self.device, self._buffers, os.getpid()).atexit = False
-        self.queue = self.device.new_queue()
-        for index, state in enumerate(self.plan.states):
-            self._buffers[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
-            self.reset_state(index)
+        self.queue: Queue = self.device.new_queue() if beside is None else beside.queue
+        self._beside = beside
+        self._states: dict[Buffer, Any] = {} if beside is None else beside._states
+        if beside is None:
+            self._make_states()
         for index, size in enumerate(self.plan.arenas):
-            self._buffers[Buffer("arena", index)] = self.device.buffer(size)
+            given = last if index == len(self.plan.arenas) - 1 else None
+            memory = self.device.buffer(size) if given is None else self.device.buffer_of(given)
+            self._buffers[Buffer("arena", index)] = memory
         for index in range(len(self.plan.faults)):
             self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
             self._clear(index)
@@ -45,6 +51,12 @@ class Stream:
         self._launches = [self._bind(step) for step in self.plan.launches]
         self._inputs = {name: self._buffer(place) for name, (place, _) in self.plan.inputs.items()}
         self._outputs = {name: (self._buffer(place), spec) for name, (place, spec) in self.plan.outputs.items()}
+
+    def _make_states(self) -> None:
+        weakref.finalize(self, release, self.device, self._states, os.getpid()).atexit = False
+        for index, state in enumerate(self.plan.states):
+            self._states[Buffer("state", index)] = self.device.buffer(state.spec.bytes)
+            self.reset_state(index)
 
     def _bind(self, step: Step) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
         name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]
@@ -56,6 +68,8 @@ class Stream:
         """The device's buffer; a part of one is made when it is first asked for."""
         if place.kind == "weight":
             return self._executable.weights[place.index]
+        if place.kind == "state":
+            return self._states[place]
         if place not in self._buffers:
             self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
         return self._buffers[place]
@@ -69,24 +83,44 @@ class Stream:
         """
         # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
         sent = [self.queue.send(self._inputs[name], array) for name, array in inputs.items()]
+        self._compute()
+        outputs = {name: self._read(*place, out.get(name)) for name, place in self._outputs.items()}
+        del sent
+        self._commit()
+        return outputs
+
+    def run_in_place(self, out: Mapping[str, np.ndarray]) -> None:
+        """As `run`, on what lies in the inputs' slots; outputs stay in theirs. out: arrays that get copies of some."""
+        self._compute()
+        for name, array in out.items():
+            self._read(*self._outputs[name], array)
+        if self.plan.commits:
+            self.queue.finish()
+        self._commit()
+
+    def _compute(self) -> None:
         self.enqueue()
         if not self._executable.launched:
             self.queue.finish()
             self._executable.keep_launched()
         self._check_faults()
-        outputs = {name: self._read(*place, out.get(name)) for name, place in self._outputs.items()}
-        del sent
+
+    def _commit(self) -> None:
         for copy in self.plan.commits:
             self.queue.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
-        return outputs
+
+    @property
+    def last_arena(self) -> Any:
+        """The device's buffer."""
+        return self._buffers[Buffer("arena", len(self.plan.arenas) - 1)]
 
     def read_state(self, index: int) -> np.ndarray:
         """A variable's logical array in its API type."""
-        return self._read(self._buffers[Buffer("state", index)], self.plan.states[index].spec)
+        return self._read(self._states[Buffer("state", index)], self.plan.states[index].spec)
 
     def write_state(self, index: int, array: np.ndarray) -> None:
         """array: logical, in the storage type."""
-        self.queue.write(self._buffers[Buffer("state", index)], array)
+        self.queue.write(self._states[Buffer("state", index)], array)
 
     def reset_state(self, index: int) -> None:
         """Gives a variable the value of the file."""
@@ -139,3 +173,5 @@ class Stream:
         """Gives its memory back."""
         self._launches, self._inputs, self._outputs = [], {}, {}
         release(self.device, self._buffers, os.getpid())
+        if self._beside is None:
+            release(self.device, self._states, os.getpid())

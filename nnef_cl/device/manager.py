@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from nnef_cl.device.cache import default_cache
 from nnef_cl.device.config import active_rules
 from nnef_cl.device.discovery import Discovery, find_devices
 from nnef_cl.device.facts import DeviceInfo
+from nnef_cl.device.memory import ALIGNMENT
 from nnef_cl.device.opencl import check_process, opencl, shortened, translated
 from nnef_cl.device.programs import BuildError, Programs
 from nnef_cl.device.queue import Queue
@@ -133,6 +135,20 @@ class Device:
             buffer: Buffer = cl.Buffer(self.context, flags, hostbuf=memory)
         self._sizes[buffer.int_ptr] = memory.nbytes
         return buffer
+
+    def pinned(self, sizes: Sequence[int]) -> list[np.ndarray]:
+        """Arrays of bytes in the host's memory, of these sizes, zero at first, which the device copies as fast as it
+        can. The memory is free when its arrays are."""
+        cl = opencl()
+        starts = list(itertools.accumulate((-(-size // ALIGNMENT) * ALIGNMENT for size in sizes), initial=0))
+        with self.translated(f"allocating {_size(starts[-1])} of pinned memory"):
+            flags = cl.mem_flags.READ_WRITE | cl.mem_flags.ALLOC_HOST_PTR
+            buffer = cl.Buffer(self.context, flags, max(1, starts[-1]))
+            queue, access = self.queue.handle, cl.map_flags.READ | cl.map_flags.WRITE
+            shape = (max(1, starts[-1]),)
+            whole, _ = cl.enqueue_map_buffer(queue, buffer, access, 0, shape, np.uint8, is_blocking=True)
+        whole[:] = 0
+        return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
 
     def release(self, buffer: Buffer) -> None:
         """Frees a buffer of this device; nothing happens where that was done before."""

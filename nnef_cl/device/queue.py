@@ -65,6 +65,20 @@ class Queue:
                 opencl().enqueue_copy(self.handle, array, buffer, is_blocking=True)
         return array
 
+    def map(self, buffer: Buffer, nbytes: int) -> Any:
+        """The host may read and write the buffer's first bytes, after all work enqueued before, until the handle that
+        is returned is given to `unmap`."""
+        cl = opencl()
+        flags = cl.map_flags.READ | cl.map_flags.WRITE
+        with translated(self.name, "mapping a buffer"):
+            mapped, _ = cl.enqueue_map_buffer(self.handle, buffer, flags, 0, (nbytes,), np.uint8, is_blocking=True)
+        return mapped.base
+
+    def unmap(self, mapping: Any) -> None:
+        """The buffer is the device's again, for all work enqueued later."""
+        with translated(self.name, "unmapping a buffer"):
+            mapping.release(self.handle)
+
     def copy(self, source: Buffer, target: Buffer, nbytes: int) -> None:
         """Start of one buffer -> start of another, after all work enqueued before; does not wait."""
         with translated(self.name, "copying on the device"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.chain import join_steps
-from nnef_cl.plan.memory import Lifetime, Slot, assign_slots
+from nnef_cl.plan.memory import Lifetime, Memory, Slot, assign_slots
 from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
 from nnef_cl.plan.views import JOINING, SPLITTING, View, find_views, offsets
 
@@ -78,9 +78,10 @@ PRECISIONS: Mapping[str, Choose] = {"default": first, "exact": exact}
 """default: within 1e-4 of the largest magnitude; exact: no algorithm that rounds more than the definition does."""
 
 
-def build_plan(graph: Graph, ops: Table, target: Target, choose: Choose = first) -> Plan:
-    """choose: picks one of the candidates that an operation's lowering offers."""
-    return _Builder(graph, ops, target, choose).build()
+def build_plan(graph: Graph, ops: Table, target: Target, choose: Choose = first, apart: bool = False) -> Plan:
+    """choose: picks one of the candidates that an operation's lowering offers. apart: inputs and outputs lie in the
+    last arena, where nothing else is, before a run and behind it."""
+    return _Builder(graph, ops, target, choose).build(apart)
 
 
 class _Builder:
@@ -98,7 +99,7 @@ class _Builder:
         self.draft: list[tuple[Step, tuple[Argument, ...]]] = []
         self.faults: list[Fault] = []
 
-    def build(self) -> Plan:
+    def build(self, apart: bool) -> Plan:
         for name in self.graph.inputs:
             spec = self.graph.tensors[name]
             if _too_large(spec):
@@ -112,9 +113,7 @@ class _Builder:
         for name in self.graph.results:
             self._live_until(name, end)
         moves = self._moves(end)
-        lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
-        capacity = 0 if self.target.separate_buffers else self.target.max_allocation or None
-        memory = assign_slots(lifetimes, max(self.target.alignment, LEAST_ALIGNMENT), capacity)
+        memory = self._memory(self._outer() if apart else ())
         where = memory.where
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
@@ -125,6 +124,25 @@ class _Builder:
             self.graph.name, self.target, steps, memory.arenas, memory.needed, tuple(self.records), inputs, outputs,
             launches.steps, tuple(self.faults), tuple(self.states.values()), commits, launches.counters,
         )  # fmt: skip
+
+    def _outer(self) -> set[str]:
+        """What the inputs and outputs lie in."""
+        names = [*self.graph.inputs, *map(self.graph.output_tensor, self.graph.outputs)]
+        return {source.root for source in map(self._source, names) if isinstance(source, Place)}
+
+    def _memory(self, outer: Collection[str]) -> Memory:
+        lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
+        inner = [life for life in lifetimes if life.name not in outer]
+        alignment = max(self.target.alignment, LEAST_ALIGNMENT)
+        capacity = 0 if self.target.separate_buffers else self.target.max_allocation or None
+        memory = assign_slots(inner, alignment, capacity)
+        if not outer:
+            return memory
+        always = [replace(life, first=0, last=0) for life in lifetimes if life.name in outer]
+        more = assign_slots(always, alignment)
+        number = len(memory.arenas)
+        where = {name: replace(slot, arena=number) for name, slot in more.where.items()}
+        return Memory({**memory.where, **where}, (*memory.arenas, *more.arenas), memory.needed + more.needed)
 
     def _declare_state(self, name: str, constant: Constant) -> None:
         """Variables of one label share a buffer."""

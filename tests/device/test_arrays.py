@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import nnef_cl
-from nnef_cl.errors import InputError
-from tests.device.test_session import GIVEN, PAIR, WEIGHTS, A, save
+from nnef_cl import binding
+from nnef_cl.device import open_device
+from nnef_cl.errors import DeviceError, InputError
+from tests.device.test_session import GIVEN, NET, PAIR, WEIGHTS, A, random, save
+from tests.device.test_streams import COUNTER, LOOKUP
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,98 @@ def test_arrays_between_each_other_do_not_overlap(session: nnef_cl.Session) -> N
     both = np.zeros((2, 6), np.float32)
     results = session.run({**GIVEN, "a": both[:, ::2]}, out={"a": both[:, 1::2]})
     np.testing.assert_array_equal(results["a"], 0)
+
+
+# Bindings ---------------------------------------------------------------------------------------------------
+@pytest.fixture(params=["in place", "copied"])
+def way(request: pytest.FixtureRequest, selector: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How bindings work; the device must be able to work in place, or it is told that it cannot."""
+    if request.param == "copied":
+        monkeypatch.setattr(binding, "can_be_in_place", lambda replica: False)
+    elif not open_device(selector).target.unified_memory:
+        pytest.skip("the device does not work on the host's memory")
+    return str(request.param)
+
+
+def test_a_binding_computes_what_the_session_does(session: nnef_cl.Session, way: str) -> None:
+    expected = session.run(GIVEN)
+    done = sum(session.served.values())
+    with session.bind() as bound:
+        assert bound.in_place == (way == "in place")
+        assert {n: (a.shape, a.dtype) for n, a in bound.inputs.items()} == {
+            n: (s.shape, s.dtype.api) for n, s in session.inputs.items()
+        }
+        assert not any(array.any() for array in (*bound.inputs.values(), *bound.outputs.values()))
+        for name, array in bound.inputs.items():
+            array[...] = GIVEN[name]
+        kept = dict(bound.outputs)
+        for _ in range(2):  # inputs stay
+            results = bound.run()
+            assert list(results) == list(expected)
+            for name, array in expected.items():
+                assert results[name] is kept[name] and results[name].dtype == array.dtype
+                np.testing.assert_array_equal(results[name], array)
+        bound.inputs["a"][...] = 0
+        np.testing.assert_array_equal(bound.outputs["a"], A)  # until the next run
+        np.testing.assert_array_equal(bound.run()["total"], 0)
+        with pytest.raises(TypeError):
+            bound.inputs["a"] = A  # type: ignore[index]
+    assert sum(session.served.values()) == done + 3
+    np.testing.assert_array_equal(bound.outputs["count"], GIVEN["n"])  # arrays outlive the binding
+    with pytest.raises(DeviceError, match="the binding is closed"):
+        bound.run()
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return save(tmp_path_factory.mktemp("counter") / "model", COUNTER, n=np.zeros((1, 4), np.float32))
+
+
+def test_a_binding_has_the_variables_of_its_stream(counter: Any, selector: str, way: str) -> None:
+    ones = np.ones((1, 4), np.float32)
+    with nnef_cl.load(counter, device=selector, streams=2) as session:
+        for stream, message in ((None, "stream=0 to 1"), (2, "expected 0 to 1, got 2")):
+            with pytest.raises(InputError, match=message):
+                session.bind(stream=stream)
+        bound = session.bind(stream=1)
+        bound.inputs["x"][...] = ones
+        values = [bound.run()["y"][0, 0], session.run({"x": ones}, stream=1)["y"][0, 0], bound.run()["y"][0, 0]]
+        assert values == [1, 2, 3]
+        assert [state["n"][0, 0] for state in session.states] == [0, 3]
+    with pytest.raises(DeviceError, match="the session is closed"):
+        bound.run()
+    bound.close()
+    np.testing.assert_array_equal(bound.outputs["y"], 3 * ones)
+
+
+def test_a_fault_in_a_binding(tmp_path: Any, selector: str, way: str) -> None:
+    folder = save(tmp_path / "lookup", LOOKUP, t=np.arange(10, dtype=np.float32).reshape(5, 2))
+    with nnef_cl.load(folder, device=selector) as session, session.bind() as bound:
+        bound.inputs["i"][...] = (0, 5, 1)
+        with pytest.raises(InputError, match="gather"):
+            bound.run()
+        bound.inputs["i"][1] = 4
+        np.testing.assert_array_equal(bound.run()["y"], [[0, 1], [8, 9], [2, 3]])
+
+
+def test_bindings_give_their_memory_back(tmp_path: Any, selector: str, way: str) -> None:
+    x = random(1, 3, 16, 16)
+    device = open_device(selector)
+    with nnef_cl.load(save(tmp_path / "net", NET, w=random(8, 3, 3, 3)), device=selector) as session:
+        expected, before = session(x), device.allocated
+        for end in (lambda bound: bound.close(), lambda bound: None):
+            bound = session.bind()
+            bound.inputs["x"][...] = x
+            for _ in range(2):  # places of inputs are used again by nothing
+                np.testing.assert_array_equal(bound.run()["y"], expected)
+            if way == "in place":
+                replica = session._pool.replicas[0]
+                assert replica.apart.weights is replica.executable.weights
+                assert device.allocated > before
+            end(bound)
+            del bound
+            assert device.allocated == before
+        first, second = session.bind(), session.bind()
+        first.inputs["x"][...], second.inputs["x"][...] = x, 0
+        second.run()
+        np.testing.assert_array_equal(first.run()["y"], expected)

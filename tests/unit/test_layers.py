@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("executor",),
     ("stream", "turns", "arrays"),
     ("state", "replica", "workers"),
+    ("binding",),
     ("pool",),
     ("session", "peak"),
     ("bench", "conformance", "peers", "preprocess"),
