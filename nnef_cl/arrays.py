@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
 
+from nnef_cl.device.arrays import DeviceArray, device_array
+from nnef_cl.device.manager import Device
 from nnef_cl.errors import InputError
 from nnef_cl.ir.dtype import BYTE
 from nnef_cl.ir.tensor import TensorSpec
 
 OVERLAP_WORK: Any = 10_000
 """Steps after which two arrays whose ends overlap count as overlapping: to be certain can take for ever."""
+REFUSALS = (ValueError, TypeError, RuntimeError, BufferError, AttributeError, IndexError)
+"""Rows of different lengths, what other libraries raise where they cannot give an array."""
+ON_HOST = (1, 3, 11, 13)
+"""DLPack's device types whose memory the host reads: its own, pinned, managed."""
+ELSEWHERE = {2: "CUDA", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 10: "ROCm", 14: "oneAPI"}
 
 
 def as_stored(what: str, value: Any, spec: TensorSpec) -> np.ndarray:
     """The array in the storage type, C-contiguous, checked against the spec. what: for errors. Raises InputError."""
     if _is_stored(value, spec):  # as callers in a loop have it
         return value
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, another library's refusal
-        raise InputError(f"{what}: not an array: {error}") from None
+    array = _as_array(what, value)
     if array.shape != spec.shape:
         raise InputError(f"{what}: expected shape {list(spec.shape)}, got {list(array.shape)}")
     api = np.dtype(spec.dtype.api)
@@ -34,29 +38,59 @@ def as_stored(what: str, value: Any, spec: TensorSpec) -> np.ndarray:
     return np.ascontiguousarray(stored).reshape(spec.shape)
 
 
+def _as_array(what: str, value: Any) -> np.ndarray:
+    """Of whatever numpy can make one of, or share by DLPack."""
+    try:
+        if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__"):
+            _check_on_host(what, value)
+            try:
+                return np.from_dlpack(value)
+            except REFUSALS:  # types that DLPack does not know
+                if not hasattr(value, "__array__"):
+                    raise
+        return np.asarray(value)
+    except REFUSALS as error:
+        raise InputError(f"{what}: not an array: {error}") from None
+
+
+def _check_on_host(what: str, value: Any) -> None:
+    kind = int(value.__dlpack_device__()[0])
+    if kind not in ON_HOST:
+        where = ELSEWHERE.get(kind, f"a device of DLPack's type {kind}")
+        raise InputError(f"{what}: expected memory of the host, got {type(value).__name__} on {where}: copy it first")
+
+
 def _is_stored(value: Any, spec: TensorSpec) -> TypeGuard[np.ndarray]:
     if type(value) is not np.ndarray or value.shape != spec.shape or not value.flags.c_contiguous:
         return False
     return bool(value.dtype == spec.dtype.storage == spec.dtype.api)
 
 
+def as_input(what: str, value: Any, spec: TensorSpec, devices: Sequence[Device]) -> np.ndarray | DeviceArray:
+    """As `as_stored`; memory of pyopencl's on the device, too. devices: the session's. Raises InputError."""
+    if _is_stored(value, spec):
+        return value
+    return device_array(what, value, spec, devices) or as_stored(what, value, spec)
+
+
 def as_targets(
-    out: Mapping[str, Any], outputs: Mapping[str, TensorSpec], inputs: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
-    """The arrays by output name, if results can be written into them. inputs: what the caller passed.
-    Raises InputError."""
+    out: Mapping[str, Any], outputs: Mapping[str, TensorSpec], inputs: Mapping[str, Any], devices: Sequence[Device]
+) -> dict[str, np.ndarray | DeviceArray]:
+    """The arrays by output name, if results can be written into them. inputs: the caller's arrays, and those on the
+    device as `as_input` gave them. Raises InputError."""
     if not isinstance(out, Mapping):
         raise InputError(f"out: expected arrays by output name ({', '.join(outputs)}), got {type(out).__name__}")
-    others = [(f"input '{name}'", value) for name, value in inputs.items() if isinstance(value, np.ndarray)]
+    targets: dict[str, np.ndarray | DeviceArray] = {}
+    others = [(f"input '{name}'", value) for name, value in inputs.items()]
     for name, value in out.items():
         if name not in outputs:
             raise InputError(f"out: the model has no output '{name}'{hint(name, outputs, 'outputs')}")
-        _check_target(f"out '{name}'", value, outputs[name])
+        target = targets[name] = _as_target(f"out '{name}'", value, outputs[name], devices)
         for other, memory in others:
-            if _overlap(value, memory):
+            if _overlap(target, memory):
                 raise InputError(f"out '{name}': expected memory of its own, got an array that overlaps {other}")
-        others.append((f"out '{name}'", value))
-    return dict(out)
+        others.append((f"out '{name}'", target))
+    return targets
 
 
 def hint(name: object, known: Mapping[str, Any], what: str) -> str:
@@ -65,9 +99,17 @@ def hint(name: object, known: Mapping[str, Any], what: str) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; the {what} are {', '.join(known)}"
 
 
-def _check_target(what: str, value: Any, spec: TensorSpec) -> None:
-    if not isinstance(value, np.ndarray):
+def _as_target(what: str, value: Any, spec: TensorSpec, devices: Sequence[Device]) -> np.ndarray | DeviceArray:
+    if isinstance(value, np.ndarray):
+        _check_target(what, value, spec)
+        return value
+    found = device_array(what, value, spec, devices)
+    if found is None:
         raise InputError(f"{what}: expected a numpy array, got {type(value).__name__}")
+    return found
+
+
+def _check_target(what: str, value: np.ndarray, spec: TensorSpec) -> None:
     if value.shape != spec.shape:
         raise InputError(f"{what}: expected shape {list(spec.shape)}, got {list(value.shape)}")
     if value.dtype != spec.dtype.api:
@@ -88,8 +130,12 @@ def _repeats(array: np.ndarray) -> bool:
     return False
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> bool:
-    if not np.may_share_memory(one, other):
+def _overlap(one: Any, other: Any) -> bool:
+    """Of arrays on the host, or on the device; anything else overlaps nothing."""
+    if isinstance(one, DeviceArray) and isinstance(other, DeviceArray):
+        return one.overlaps(other)
+    both = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    if not both or not np.may_share_memory(one, other):
         return False
     try:
         return np.shares_memory(one, other, max_work=OVERLAP_WORK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from nnef_cl.binding import Binding
 from nnef_cl.errors import DeviceError
 from nnef_cl.replica import Replica
-from nnef_cl.stream import NEW
+from nnef_cl.stream import NEW, Arrays
 from nnef_cl.turns import Turns
 
 LOGGER = logging.getLogger("nnef_cl.device")
@@ -35,9 +35,7 @@ class Pool:
         self.bindings: weakref.WeakSet[Binding] = weakref.WeakSet()
         self._owner = [replica for replica in replicas for _ in replica.streams]
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], stream: int | None = None, out: Mapping[str, np.ndarray] = NEW
-    ) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, stream: int | None = None, out: Arrays = NEW) -> dict[str, np.ndarray]:
         """As Stream.run, on the stream of that number or, None, on any.
 
         Where the device fails and there are others, it gets no more requests, and one for any stream is repeated once.
@@ -73,9 +71,7 @@ class Pool:
             self.bindings.add(binding)
             return binding
 
-    def _run(
-        self, number: int, inputs: Mapping[str, np.ndarray], out: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def _run(self, number: int, inputs: Arrays, out: Arrays) -> dict[str, np.ndarray]:
         stream = self.streams[number]
         outputs = stream.run(inputs, out)
         self.served[number] += 1

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from nnef_cl.arrays import as_stored, as_targets, hint
+from nnef_cl.arrays import as_input, as_targets, hint
 from nnef_cl.binding import Binding
 from nnef_cl.codegen.target import Target
 from nnef_cl.device import points
+from nnef_cl.device.arrays import DeviceArray
 from nnef_cl.device.environment import request_threads
 from nnef_cl.device.facts import DeviceInfo
 from nnef_cl.device.manager import Device, open_devices
@@ -44,7 +45,7 @@ from nnef_cl.plan.tuned import tuned
 from nnef_cl.pool import Pool
 from nnef_cl.replica import Replica, make_replica
 from nnef_cl.state import State
-from nnef_cl.stream import NEW
+from nnef_cl.stream import NEW, Arrays
 from nnef_cl.workers import Outputs, Workers, in_order
 
 AHEAD = 2
@@ -153,6 +154,7 @@ class Session:
         self.graph, self.plan = replicas[0].graph, replicas[0].plan
         self._pool = Pool(replicas)
         self._turns = self._pool.turns
+        self._devices = [replica.device for replica in replicas]
         self.streams = len(self._pool.streams)
         self._workers = Workers(self._pool.run, self.streams)
         weakref.finalize(self, self._workers.end, wait=False).atexit = False
@@ -169,6 +171,16 @@ class Session:
     @property
     def devices(self) -> tuple[DeviceInfo, ...]:
         return tuple(replica.device.info for replica in self._pool.replicas)
+
+    @property
+    def context(self) -> Any:
+        """pyopencl's, of the device or the first of several: arrays and buffers of it can be inputs."""
+        return self._devices[0].context
+
+    @property
+    def queue(self) -> Any:
+        """A queue of pyopencl's on that device. What is enqueued on it when a run begins is done first."""
+        return self._devices[0].queue.handle
 
     @property
     def served(self) -> dict[str, int]:
@@ -202,7 +214,7 @@ class Session:
 
     def run(
         self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
-        out: Mapping[str, np.ndarray] | None = None,
+        out: Mapping[str, Any] | None = None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """One inference. inputs: one array per model input; returns one array per model output (and kept tensor).
 
@@ -211,21 +223,23 @@ class Session:
         changes none. stream: the number of the one to run on; where the model updates variables and there are several
         it must be given, because each has variables of its own. out: arrays by output name that get the results and are
         returned, of exactly the outputs' shapes and API types, each with memory of its own; a run that raises may leave
-        anything in them.
+        anything in them. Both may be memory of pyopencl's on the device (docs/arrays.md).
         """
         self._turns.check()
-        return self._pool.run(self._checked(inputs), self._on(stream), self._targets(out, inputs))
+        arrays = self._checked(inputs)
+        return self._pool.run(arrays, self._on(stream), self._targets(out, inputs, arrays))
 
     def submit(
         self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
-        out: Mapping[str, np.ndarray] | None = None,
+        out: Mapping[str, Any] | None = None,
     ) -> Future[Outputs]:  # fmt: skip
         """As `run`, but returns a Future at once; requests begin in the order they came. The arrays must stay as they
         are until it is done, and no other request may have those of `out`. What is wrong with the inputs is the
         future's exception."""
         self._turns.check()
         try:
-            arrays, number, targets = self._checked(inputs), self._on(stream), self._targets(out, inputs)
+            arrays, number = self._checked(inputs), self._on(stream)
+            targets = self._targets(out, inputs, arrays)
         except Error as error:
             failed: Future[Outputs] = Future()
             failed.set_exception(error)
@@ -234,7 +248,7 @@ class Session:
 
     async def run_async(
         self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
-        out: Mapping[str, np.ndarray] | None = None,
+        out: Mapping[str, Any] | None = None,
     ) -> Outputs:  # fmt: skip
         """As `submit`, for asyncio: cancelling the task cancels a request that has not begun."""
         return await asyncio.wrap_future(self.submit(inputs, stream=stream, out=out))
@@ -344,7 +358,7 @@ class Session:
             raise InputError(f"stream: expected 0 to {self.streams - 1}, got {stream!r}")
         return stream
 
-    def _checked(self, inputs: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+    def _checked(self, inputs: Mapping[str, Any] | None) -> Arrays:
         inputs = {} if inputs is None else inputs
         if not isinstance(inputs, Mapping):
             raise InputError(f"expected arrays by input name ({', '.join(self.inputs)}), got {type(inputs).__name__}")
@@ -354,12 +368,16 @@ class Session:
         missing = [name for name in self.inputs if name not in inputs]
         if missing:
             raise InputError(f"no value for input '{missing[0]}'")
-        return {name: as_stored(f"input '{name}'", inputs[name], spec) for name, spec in self.inputs.items()}
+        devices = self._devices
+        return {n: as_input(f"input '{n}'", inputs[n], spec, devices) for n, spec in self.inputs.items()}
 
-    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None) -> Mapping[str, np.ndarray]:
+    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None, arrays: Arrays) -> Arrays:
+        """inputs: as the caller passed them, arrays: as they are stored."""
         if out is None:
             return NEW
-        return as_targets(out, {name: spec for name, (_, spec) in self.plan.outputs.items()}, inputs or {})
+        specs = {name: spec for name, (_, spec) in self.plan.outputs.items()}
+        on_device = {name: array for name, array in arrays.items() if isinstance(array, DeviceArray)}
+        return as_targets(out, specs, {**(inputs or {}), **on_device}, self._devices)
 
 
 def _tensor_bytes(array: np.ndarray) -> bytes:

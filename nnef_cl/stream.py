@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.device.arrays import DeviceArray
 from nnef_cl.device.queue import Queue
 from nnef_cl.errors import InputError, located
 from nnef_cl.executor import Executable, release
@@ -17,7 +18,9 @@ from nnef_cl.ir.layout import PLAIN
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.plan.records import FLAG_BYTES, Buffer, Step
 
-NEW: Mapping[str, np.ndarray] = MappingProxyType({})
+Arrays = Mapping[str, np.ndarray | DeviceArray]
+"""Of the host, or memory of the device that the caller made."""
+NEW: Arrays = MappingProxyType({})
 """Every output is a new array."""
 
 
@@ -74,7 +77,7 @@ class Stream:
             self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
         return self._buffers[place]
 
-    def run(self, inputs: Mapping[str, np.ndarray], out: Mapping[str, np.ndarray] = NEW) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, out: Arrays = NEW) -> dict[str, np.ndarray]:
         """inputs: arrays as they are stored (a model's are plain), C-contiguous. out: arrays for some of the outputs,
         logical and in API types, as the others, which are made. Returns all of them.
 
@@ -82,14 +85,14 @@ class Stream:
         when everything else has succeeded: a run that fails changes none.
         """
         # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
-        sent = [self.queue.send(self._inputs[name], array) for name, array in inputs.items()]
+        sent = [self._send(self._inputs[name], array) for name, array in inputs.items()]
         self._compute()
         outputs = {name: self._read(*place, out.get(name)) for name, place in self._outputs.items()}
         del sent
         self._commit()
         return outputs
 
-    def run_in_place(self, out: Mapping[str, np.ndarray]) -> None:
+    def run_in_place(self, out: Arrays) -> None:
         """As `run`, on what lies in the inputs' slots; outputs stay in theirs. out: arrays that get copies of some."""
         self._compute()
         for name, array in out.items():
@@ -97,6 +100,14 @@ class Stream:
         if self.plan.commits:
             self.queue.finish()
         self._commit()
+
+    def _send(self, buffer: Any, array: np.ndarray | DeviceArray) -> Any:
+        """buffer: the device's."""
+        if not isinstance(array, DeviceArray):
+            return self.queue.send(buffer, array)
+        array.settle(self.device.name)
+        self.queue.copy(array.buffer, buffer, array.bytes, begin=array.offset)
+        return array
 
     def _compute(self) -> None:
         self.enqueue()
@@ -158,8 +169,13 @@ class Stream:
         with self.device.translated("reading the profile"):
             return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
 
-    def _read(self, buffer: Any, spec: TensorSpec, target: np.ndarray | None = None) -> np.ndarray:
-        """buffer: the device's. Returns the target, or a new array."""
+    def _read(self, buffer: Any, spec: TensorSpec, target: np.ndarray | DeviceArray | None = None) -> np.ndarray:
+        """buffer: the device's. Returns what the caller passed as target, or a new array."""
+        if isinstance(target, DeviceArray):
+            target.settle(self.device.name)
+            self.queue.copy(buffer, target.buffer, target.bytes, to=target.offset)
+            self.queue.finish()
+            return target.value
         target = np.empty(spec.shape, spec.dtype.api) if target is None else target
         array = np.asarray(target)  # whatever class of arrays it is
         if array.flags.c_contiguous and spec.layout == PLAIN:

@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.errors import DeviceError
-from nnef_cl.stream import NEW
+from nnef_cl.stream import NEW, Arrays
 from nnef_cl.turns import CLOSED
 
-Arrays = Mapping[str, np.ndarray]
 Outputs = dict[str, np.ndarray]
 Run = Callable[[Arrays, int | None, Arrays], Outputs]
 """Runs a request on the stream of that number, on any where None; some results go into the arrays that are last."""

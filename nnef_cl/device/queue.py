@@ -79,10 +79,11 @@ class Queue:
         with translated(self.name, "unmapping a buffer"):
             mapping.release(self.handle)
 
-    def copy(self, source: Buffer, target: Buffer, nbytes: int) -> None:
-        """Start of one buffer -> start of another, after all work enqueued before; does not wait."""
+    def copy(self, source: Buffer, target: Buffer, nbytes: int, begin: int = 0, to: int = 0) -> None:
+        """Bytes of one buffer, from `begin` on -> another, from byte `to` on, after all work enqueued before; does not
+        wait."""
         with translated(self.name, "copying on the device"):
-            opencl().enqueue_copy(self.handle, target, source, byte_count=nbytes)
+            opencl().enqueue_copy(self.handle, target, source, byte_count=nbytes, src_offset=begin, dst_offset=to)
 
     def finish(self) -> None:
         """Waits until all enqueued work is done."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyopencl as cl
+import pyopencl.array as cla
 import pytest
 
 import nnef_cl
 from nnef_cl import binding
+from nnef_cl.arrays import as_stored
 from nnef_cl.device import open_device
+from nnef_cl.device.arrays import device_array
 from nnef_cl.errors import DeviceError, InputError
+from nnef_cl.ir.tensor import TensorSpec
 from tests.device.test_session import GIVEN, NET, PAIR, WEIGHTS, A, random, save
 from tests.device.test_streams import COUNTER, LOOKUP
 
@@ -176,3 +181,108 @@ def test_bindings_give_their_memory_back(tmp_path: Any, selector: str, way: str)
         first.inputs["x"][...], second.inputs["x"][...] = x, 0
         second.run()
         np.testing.assert_array_equal(first.run()["y"], expected)
+
+
+# Memory of the device ---------------------------------------------------------------------------------------
+def test_arrays_on_the_device(session: nnef_cl.Session) -> None:
+    queue, expected = session.queue, session.run(GIVEN)
+    given: dict[str, Any] = {name: cla.to_device(queue, np.asarray(value)) for name, value in GIVEN.items()}
+    out: dict[str, Any] = {name: cla.empty(queue, array.shape, array.dtype) for name, array in expected.items()}
+    for ask in (session.run, lambda *args, **how: session.submit(*args, **how).result()):
+        results = ask(given, out=out)
+        for name, array in expected.items():
+            assert results[name] is out[name]
+            np.testing.assert_array_equal(out[name].get(), array)
+            out[name].set(np.ones_like(array))
+    part = cla.to_device(queue, np.concatenate([A, A + 1]))[2:]
+    whole = cl.Buffer(session.context, cl.mem_flags.READ_WRITE, A.nbytes)
+    results = session.run({**GIVEN, "a": part}, out={"a": whole})
+    assert results["a"] is whole
+    np.testing.assert_array_equal(results["total"], ((A + 1) * WEIGHTS).sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(session.run({**GIVEN, "a": whole})["a"], A + 1)
+
+
+def test_what_a_queue_has_to_do_comes_first(session: nnef_cl.Session) -> None:
+    for queue in (session.queue, cl.CommandQueue(session.context)):
+        values = cla.empty(queue, A.shape, np.float32)
+        for step in range(1, 20):
+            cl.enqueue_fill_buffer(queue, values.data, np.float32(step), 0, A.nbytes)
+            assert session.run({**GIVEN, "a": values})["a"][1, 2] == step
+
+
+def not_fitting(session: nnef_cl.Session) -> Iterator[tuple[Any, str]]:
+    queue = session.queue
+    context = cl.Context(session.context.devices)
+    other = cl.CommandQueue(context)
+    yield cla.to_device(queue, A.T.copy()), r"expected shape \[2, 3\], got \[3, 2\]"
+    yield cla.to_device(queue, A.astype(np.float64)), r"expected float32 \(scalar\), got float64"
+    yield cla.to_device(queue, np.zeros((2, 6), np.float32))[:, ::2], r"expected a C-contiguous array, got strides \[24, 8\]"
+    yield cl.Buffer(session.context, cl.mem_flags.READ_WRITE, 20), "expected a buffer of 24 bytes, got 20"
+    yield cla.to_device(other, A), "expected memory of the session's context"
+
+
+def test_memory_that_does_not_fit(session: nnef_cl.Session) -> None:
+    for value, message in not_fitting(session):
+        with pytest.raises(InputError, match=f"input 'a': {message}"):
+            session.run({**GIVEN, "a": value})
+        with pytest.raises(InputError, match=f"out 'a': {message}"):
+            session.run(GIVEN, out={"a": value})
+    both = cla.to_device(session.queue, np.concatenate([A, A]))
+    with pytest.raises(InputError, match=r"out 'a': .* overlaps input 'a'"):
+        session.run({**GIVEN, "a": both[:2]}, out={"a": both[1:3]})
+    with pytest.raises(InputError, match=r"out 'a': .* overlaps out 'w'"):
+        session.run(GIVEN, out={"w": both[1:2], "a": both[:2]})
+
+
+def test_memory_of_one_of_several_devices(session: nnef_cl.Session) -> None:
+    value = cl.Buffer(session.context, cl.mem_flags.READ_WRITE, 24)
+    device = open_device(session.device.index)
+    with pytest.raises(InputError, match="x: expected an array of the host, because the session has several devices"):
+        device_array("x", value, TensorSpec(A.shape), [device, device])
+
+
+# Other libraries --------------------------------------------------------------------------------------------
+class Tensor:
+    """An array that can be had by DLPack alone."""
+
+    def __init__(self, array: np.ndarray, device: tuple[int, int] = (1, 0)) -> None:
+        self.array, self.device = array, device
+
+    def __dlpack__(self, **how: Any) -> Any:
+        return self.array.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+
+class Refusing(Tensor):
+    def __dlpack__(self, **how: Any) -> Any:
+        raise BufferError("needs its gradient")
+
+
+class Both(Refusing):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.array
+
+
+@pytest.mark.parametrize("wrap", (Tensor, Both))
+def test_tensors_of_other_libraries(session: nnef_cl.Session, wrap: Callable[[np.ndarray], Tensor]) -> None:
+    given = {name: wrap(np.asarray(value)) for name, value in GIVEN.items()}
+    for name, array in session.run(GIVEN).items():
+        np.testing.assert_array_equal(session.run(given)[name], array)
+    np.testing.assert_array_equal(session.run({**GIVEN, "a": wrap(A.astype(np.float64))})["a"], A)
+
+
+def test_they_are_shared() -> None:
+    spec = TensorSpec(A.shape)
+    assert np.shares_memory(as_stored("x", Tensor(A), spec), A)
+
+
+def test_tensors_that_are_refused(session: nnef_cl.Session) -> None:
+    for tensor, message in (
+        (Tensor(A, (2, 0)), "expected memory of the host, got Tensor on CUDA: copy it first"),
+        (Tensor(A, (99, 0)), "a device of DLPack's type 99"), (Refusing(A), "not an array: needs its gradient"),
+        (Tensor(A.T), r"expected shape \[2, 3\], got \[3, 2\]"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=f"input 'a': .*{message}"):
+            session.run({**GIVEN, "a": tensor})
