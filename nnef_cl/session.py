@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-import io
 import logging
 import os
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +30,9 @@ from nnef_cl.device.manager import Device, open_devices
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
 from nnef_cl.executor import Progress
-from nnef_cl.format.container import GRAPH, open_container, tensor_name
-from nnef_cl.format.model_writer import write_model
-from nnef_cl.format.tensor_file import Buffer, write_tensor
+from nnef_cl.format.container import tensor_name
 from nnef_cl.images import Image, with_images
-from nnef_cl.importer import AUTO, QUANT, import_model
+from nnef_cl.importer import AUTO, import_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
@@ -44,6 +41,7 @@ from nnef_cl.plan.build import PRECISIONS, Choose, first
 from nnef_cl.plan.tuned import tuned
 from nnef_cl.pool import Pool
 from nnef_cl.replica import Replica, make_replica
+from nnef_cl.source import Source
 from nnef_cl.state import State
 from nnef_cl.stream import NEW, Arrays
 from nnef_cl.workers import Outputs, Workers, in_order
@@ -102,24 +100,6 @@ def choice(info: DeviceInfo, target: Target, precision: str, tuning: bool) -> Ch
     if not tuning or not points.enabled():
         return PRECISIONS[precision]
     return tuned(points.Points.of(info).lookup, target, precision)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model was read from. stamp: time and size of that file, to see whether it is still the same."""
-
-    path: Path
-    stamp: tuple[int, int]
-
-    @classmethod
-    def of(cls, path: Path) -> Source:
-        """The path of a file that is not there has the stamp (0, 0)."""
-        path = path.absolute()
-        try:
-            found = (path / GRAPH if path.is_dir() else path).stat()
-        except (OSError, ValueError):
-            return cls(path, (0, 0))
-        return cls(path, (found.st_mtime_ns, found.st_size))
 
 
 class Session:
@@ -309,23 +289,10 @@ class Session:
         others are written anew. A model that stands there is replaced as a whole, anything else is refused with Error;
         so is a session whose own model has changed or gone since it was loaded.
         """
-        if self._source is None or self._source != Source.of(self._source.path):
-            where = "it was not loaded from a file" if self._source is None else f"{self._source.path} has changed"
-            raise Error(f"the model cannot be saved: {where}")
+        if self._source is None:
+            raise Error("the model cannot be saved: it was not loaded from a file")
         changed = {tensor_name(label): array for label, array in self.state.items()}
-        constants = (*self.source_graph.constants.values(), *self.source_graph.variables.values())
-        labels = dict.fromkeys(constant.label for constant in constants if constant.label)
-        files: dict[str, Buffer] = {}
-        with open_container(self._source.path) as container:
-            for name in (GRAPH, QUANT):
-                text = container.read_text(name)
-                if text is not None:
-                    files[name] = text
-            for label in labels:
-                name = tensor_name(label)
-                files[name] = _tensor_bytes(changed[name]) if name in changed else container.open_tensor(label)
-            write_model(Path(path), files)
-        self._source = Source.of(self._source.path)  # which may be what was written just now
+        self._source = self._source.saved(Path(path), self.source_graph, changed)
 
     def close(self, *, cancel: bool = False) -> None:
         """Waits for the requests in flight and frees the device's memory; the session cannot run any more. cancel:
@@ -378,13 +345,6 @@ class Session:
         specs = {name: spec for name, (_, spec) in self.plan.outputs.items()}
         on_device = {name: array for name, array in arrays.items() if isinstance(array, DeviceArray)}
         return as_targets(out, specs, {**(inputs or {}), **on_device}, self._devices)
-
-
-def _tensor_bytes(array: np.ndarray) -> bytes:
-    """A .dat file's content."""
-    stream = io.BytesIO()
-    write_tensor(stream, array)
-    return stream.getvalue()
 
 
 def _shapes(shapes: Mapping[str, Iterable[int]] | None) -> dict[str, tuple[int, ...]] | None:

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("device",),
     ("executor",),
     ("stream", "turns", "arrays"),
-    ("state", "replica", "workers"),
+    ("state", "replica", "workers", "source"),
     ("binding",),
     ("pool",),
     ("session", "peak"),
