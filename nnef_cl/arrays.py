@@ -122,6 +122,8 @@ def _check_target(what: str, value: np.ndarray, spec: TensorSpec) -> None:
 
 def _repeats(array: np.ndarray) -> bool:
     """Whether elements may share memory; never so for slices of an ordinary array."""
+    if array.flags.c_contiguous:
+        return False
     reached = array.itemsize
     for stride, extent in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if stride < reached:
@@ -135,7 +137,7 @@ def _overlap(one: Any, other: Any) -> bool:
     if isinstance(one, DeviceArray) and isinstance(other, DeviceArray):
         return one.overlaps(other)
     both = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
-    if not both or not np.may_share_memory(one, other):
+    if not both or not np.may_share_memory(one, other):  # which looks at their ends
         return False
     try:
         return np.shares_memory(one, other, max_work=OVERLAP_WORK)

@@ -98,7 +98,7 @@ class _InPlace:
         self.outputs = {name: self._output(memory, *where) for name, where in plan.outputs.items()}
         self._copied = {name: array for name, array in self.outputs.items() if not np.may_share_memory(array, memory)}
         self._mapped: list[Any] = []
-        weakref.finalize(self, _unmap, stream.queue, self._mapped, os.getpid()).atexit = False
+        weakref.finalize(self, _let_go, stream.queue, self._mapped, os.getpid()).atexit = False
         self._map()
 
     def _output(self, memory: np.ndarray, place: Buffer, spec: TensorSpec) -> np.ndarray:
@@ -113,14 +113,14 @@ class _InPlace:
         self._mapped.append(self._stream.queue.map(self._stream.last_arena, self._bytes))
 
     def run(self) -> None:
-        _unmap(self._stream.queue, self._mapped, os.getpid())
+        _unmap(self._stream.queue, self._mapped)
         try:
             self._stream.run_in_place(self._copied)
         finally:
             self._map()
 
     def release(self) -> None:
-        _unmap(self._stream.queue, self._mapped, os.getpid())
+        _unmap(self._stream.queue, self._mapped)
         self._stream.queue.finish()
         self._stream.close()
 
@@ -151,7 +151,13 @@ def _view(memory: np.ndarray, place: Buffer, spec: TensorSpec) -> np.ndarray:
     return memory[place.offset : place.offset + spec.bytes].view(spec.dtype.api).reshape(spec.shape)
 
 
-def _unmap(queue: Queue, mapped: list[Any], owner: int) -> None:
-    """Unless this is a forked child: the buffers are its parent's."""
-    while mapped and os.getpid() == owner:
+def _unmap(queue: Queue, mapped: list[Any]) -> None:
+    while mapped:
         queue.unmap(mapped.pop())
+
+
+def _let_go(queue: Queue, mapped: list[Any], owner: int) -> None:
+    """Of a binding that was dropped; not in a forked child: the buffers are its parent's."""
+    if os.getpid() == owner:
+        with contextlib.suppress(DeviceError):
+            _unmap(queue, mapped)

@@ -267,7 +267,7 @@ class Both(Refusing):
 
 @pytest.mark.parametrize("wrap", (Tensor, Both))
 def test_tensors_of_other_libraries(session: nnef_cl.Session, wrap: Callable[[np.ndarray], Tensor]) -> None:
-    given = {name: wrap(np.asarray(value)) for name, value in GIVEN.items()}
+    given = {**GIVEN, **{name: wrap(np.asarray(GIVEN[name])) for name in ("a", "n")}}
     for name, array in session.run(GIVEN).items():
         np.testing.assert_array_equal(session.run(given)[name], array)
     np.testing.assert_array_equal(session.run({**GIVEN, "a": wrap(A.astype(np.float64))})["a"], A)
