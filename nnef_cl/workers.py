@@ -122,9 +122,9 @@ class Workers:
             thread.start()
 
     def _work(self, number: int) -> None:
-        def run(inputs: Arrays, stream: int | None) -> Outputs:
+        def run(inputs: Arrays, stream: int | None, out: Arrays) -> Outputs:
             try:
-                return self._run(inputs, stream)
+                return self._run(inputs, stream, out)
             finally:
                 self._busy[number] = False  # before anybody sees the result
 

@@ -90,7 +90,7 @@ def test_an_error_is_in_its_place(pace: float) -> None:
 def test_idle_where_no_request_waits_or_runs() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def run(inputs: Any, stream: int | None) -> dict[str, np.ndarray]:
+    def run(inputs: Any, stream: int | None, out: Any) -> dict[str, np.ndarray]:
         begun.set()
         assert go_on.wait(20)
         return {}
