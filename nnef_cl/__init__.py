@@ -20,6 +20,7 @@ from nnef_cl.errors import (
 if TYPE_CHECKING:
     from nnef_cl.binding import Binding
     from nnef_cl.format.tensor_file import ItemReader
+    from nnef_cl.gathering import Batching
     from nnef_cl.images import Image
     from nnef_cl.ops import STANDARD
     from nnef_cl.ops.custom import op
@@ -32,6 +33,7 @@ _LAZY = {
     "load": ("nnef_cl.session", "load"),
     "Session": ("nnef_cl.session", "Session"),
     "Binding": ("nnef_cl.binding", "Binding"),
+    "Batching": ("nnef_cl.gathering", "Batching"),
     "Image": ("nnef_cl.images", "Image"),
     "ItemReader": ("nnef_cl.format.tensor_file", "ItemReader"),
     "STANDARD": ("nnef_cl.ops", "STANDARD"),
@@ -41,9 +43,9 @@ _LAZY = {
 """Public name -> module and name in it."""
 
 __all__ = [
-    "STANDARD", "Binding", "DeviceError", "Error", "ExtensionError", "FileFormatError", "Image", "InputError",
-    "ItemReader", "ModelError", "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError", "__version__",
-    "load", "op", "table",
+    "STANDARD", "Batching", "Binding", "DeviceError", "Error", "ExtensionError", "FileFormatError", "Image",
+    "InputError", "ItemReader", "ModelError", "ModelSyntaxError", "OutOfMemoryError", "Session", "UnsupportedError",
+    "__version__", "load", "op", "table",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,35 +30,48 @@ PACKERS = 2
 class Executable:
     """One plan's programs and weights on one device, which any number of streams share.
 
-    functions: kernel name -> the program that holds it; weights: device buffers, in the plan's order.
+    functions: kernel name -> the program that holds it; weights: device buffers, by number in the plan; weight_bytes:
+    of those that are its own.
     """
 
     def __init__(
         self, plan: Plan, device: Device, progress: Progress | None = None, streams: int = 1,
-        base: Executable | None = None,
+        lender: Executable | None = None,
     ) -> None:  # fmt: skip
-        """streams: how many there will be. base: another that lends its weights if they are the same.
-        Raises OutOfMemoryError where they cannot all have their memory."""
+        """streams: how many there will be. lender: another plan's on this device, with its weights there; those that
+        are the same are not made again. Raises OutOfMemoryError where there is not enough memory."""
         self.plan, self.device = plan, device
         self.functions: dict[str, Any] = {}
-        self._base = base if base is not None and base.plan.weights == plan.weights else None
-        self.weights: dict[int, Any] = {} if self._base is None else self._base.weights
+        self._lender = lender  # whose memory must not go before
+        self.weights: dict[int, Any] = {} if lender is None else lender.same_weights(plan)
+        self._made = [index for index in range(len(plan.weights)) if index not in self.weights]
+        self._own: dict[int, Any] = {}
         self.launched = False
         self._progress = progress or (lambda stage, done, total: None)
-        if self._base is None:
-            weakref.finalize(self, release, device, self.weights, os.getpid()).atexit = False
+        weakref.finalize(self, release, device, self._own, os.getpid()).atexit = False
         self._packing: _Packing | None = None
         states = [state.spec.bytes for state in plan.states]
-        weights = [weight.bytes for weight in plan.weights] if self._base is None else []
-        sizes = sorted([*states, *weights])
+        own = [weight.bytes for weight in self._own_weights]
+        self.weight_bytes = sum(own)
+        sizes = sorted([*states, *own])
         largest, staging = max([*plan.arenas, *sizes[-1:]]), sum(sizes[-PACKERS:])
-        device.check_budget(sum(weights) + streams * plan.stream_bytes, largest, staging)
+        device.check_budget(self.weight_bytes + streams * plan.stream_bytes, largest, staging)
+
+    @property
+    def _own_weights(self) -> list[Weight]:
+        return [self.plan.weights[index] for index in self._made]
+
+    def same_weights(self, plan: Plan) -> dict[int, Any]:
+        """The buffers that hold what another plan's weights are, by their numbers there."""
+        own = {_content(weight): self.weights[index] for index, weight in enumerate(self.plan.weights)}
+        contents = map(_content, plan.weights)
+        return {index: own[content] for index, content in enumerate(contents) if content in own}
 
     def compile(self) -> None:
         """Renders and builds the plan's kernels, as several programs at once where there are many. Another thread packs
         the weights meanwhile where they can become buffers as they are."""
-        if self.device.uses_host_memory and self._base is None:
-            self._packing = _Packing(self.plan.weights)
+        if self.device.uses_host_memory:
+            self._packing = _Packing(self._own_weights)
         jobs = jobs_of(self.plan, self.device.programs.cache)
         sizes = [job.parts for job in jobs]
         total = sum(sizes)
@@ -69,17 +82,15 @@ class Executable:
             self._progress("compile", sum(sizes[: number + 1]), total)
 
     def upload(self) -> None:
-        """Packs and copies the weights, unless they are lent."""
-        if self._base is not None:
-            return
+        """Packs and copies the weights that nobody lends."""
         weights = map(self.device.buffer_of, self._packing) if self._packing is not None else self._copied()
-        for index, buffer in enumerate(weights):
-            self.weights[index] = buffer
-            self._progress("upload", index + 1, len(self.plan.weights))
+        for done, (index, buffer) in enumerate(zip(self._made, weights, strict=True), 1):
+            self._own[index] = self.weights[index] = buffer
+            self._progress("upload", done, len(self._made))
         self._packing = None
 
     def _copied(self) -> Iterator[Any]:
-        for weight in self.plan.weights:
+        for weight in self._own_weights:
             buffer = self.device.buffer(weight.bytes)
             self.device.queue.write(buffer, weight.pack(weight.constant.array))
             give_pages_back(weight.constant.stored)
@@ -96,8 +107,14 @@ class Executable:
             self._packing.cancel()
         self._packing = None
         self.functions = {}
-        if self._base is None:
-            release(self.device, self.weights, os.getpid())
+        self.weights = {}
+        release(self.device, self._own, os.getpid())
+
+
+def _content(weight: Weight) -> Hashable:
+    """Equal where two weights, both alive, hold the same bytes."""
+    factors = tuple((factor.shape, factor.dtype.str, factor.tobytes()) for factor in weight.constant.factors)
+    return id(weight.constant.stored), factors, weight.pack, weight.bytes
 
 
 class _Packing:

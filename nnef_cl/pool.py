@@ -13,7 +13,7 @@ import numpy as np
 from nnef_cl.binding import Binding
 from nnef_cl.errors import DeviceError
 from nnef_cl.replica import Replica
-from nnef_cl.stream import NEW, Arrays
+from nnef_cl.stream import NEW, Arrays, Stream
 from nnef_cl.turns import Turns
 
 LOGGER = logging.getLogger("nnef_cl.device")
@@ -26,29 +26,39 @@ class Pool:
     device_seconds: of the last run's kernels, None unless the device measures. served: requests done by each stream.
     """
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
-        self.replicas = tuple(replicas)
+    def __init__(self, replicas: Sequence[Replica], larger: Sequence[Replica] = ()) -> None:
+        """larger: for the same devices in the same order, with as many streams, the model for batches of requests."""
+        self.replicas, self.larger = tuple(replicas), tuple(larger)
         self.streams = [stream for replica in replicas for stream in replica.streams]
         self.turns = Turns(len(self.streams))
         self.device_seconds: float | None = None
         self.served = [0] * len(self.streams)
         self.bindings: weakref.WeakSet[Binding] = weakref.WeakSet()
         self._owner = [replica for replica in replicas for _ in replica.streams]
+        self._batched = [stream for replica in larger for stream in replica.streams]
 
     def run(self, inputs: Arrays, stream: int | None = None, out: Arrays = NEW) -> dict[str, np.ndarray]:
         """As Stream.run, on the stream of that number or, None, on any.
 
         Where the device fails and there are others, it gets no more requests, and one for any stream is repeated once.
         """
+        return self._repeated(partial(self._run, self.streams, 1, inputs, out), stream)
+
+    def run_batch(self, inputs: Arrays, requests: int) -> dict[str, np.ndarray]:
+        """As `run`, of the larger model on any stream, for so many requests."""
+        return self._repeated(partial(self._run, self._batched, requests, inputs, NEW), None)
+
+    def _repeated(self, run: Callable[[int], dict[str, np.ndarray]], stream: int | None) -> dict[str, np.ndarray]:
+        """run: on the stream of that number."""
         with self.turns.take(stream) as number:
             try:
-                return self._run(number, inputs, out)
+                return run(number)
             except DeviceError as error:
                 if not self._take_out(self._owner[number], error) or stream is not None:
                     raise
         with self.turns.take() as number:
             try:
-                return self._run(number, inputs, out)
+                return run(number)
             except DeviceError as error:
                 self._take_out(self._owner[number], error)
                 raise
@@ -71,10 +81,12 @@ class Pool:
             self.bindings.add(binding)
             return binding
 
-    def _run(self, number: int, inputs: Arrays, out: Arrays) -> dict[str, np.ndarray]:
-        stream = self.streams[number]
+    def _run(
+        self, streams: Sequence[Stream], requests: int, inputs: Arrays, out: Arrays, number: int
+    ) -> dict[str, np.ndarray]:
+        stream = streams[number]
         outputs = stream.run(inputs, out)
-        self.served[number] += 1
+        self.served[number] += requests
         if stream.device.profiling:
             self.device_seconds = sum(stream.device_seconds())
         return outputs
@@ -95,6 +107,6 @@ class Pool:
         for binding in list(self.bindings):
             with contextlib.suppress(DeviceError):
                 binding.release()
-        for replica in self.replicas:
+        for replica in (*self.larger, *self.replicas):
             with contextlib.suppress(DeviceError):  # of one that has failed
                 replica.close()

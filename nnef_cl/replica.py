@@ -42,14 +42,14 @@ class Replica:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes on the device: weights, slots for everything computed, variables."""
-        plan, count = self.plan, len(self.streams)
-        return {"weights": plan.weight_bytes, "slots": count * plan.arena_bytes, "state": count * plan.state_bytes}
+        """Bytes on the device: weights, unless another replica has them, slots for everything computed, variables."""
+        plan, count, weights = self.plan, len(self.streams), self.executable.weight_bytes
+        return {"weights": weights, "slots": count * plan.arena_bytes, "state": count * plan.state_bytes}
 
     @cached_property
     def apart(self) -> Executable:
         """Of the plan with inputs and outputs apart; made when it is first asked for, with the same weights."""
-        executable = Executable(self.plan_apart(), self.device, base=self.executable)
+        executable = Executable(self.plan_apart(), self.device, lender=self.executable)
         executable.compile()
         executable.upload()
         return executable
@@ -65,9 +65,10 @@ class Replica:
 
 def make_replica(
     graph: Graph, device: Device, ops: Table, choose: Choose, streams: int | str, progress: Progress | None,
-    timings: dict[str, float],
+    timings: dict[str, float], lender: Replica | None = None,
 ) -> Replica:  # fmt: skip
-    """graph: imported; streams: how many, or 'auto'. Adds the seconds of each stage to `timings`. Raises Error."""
+    """graph: imported; streams: how many, or 'auto'. Adds the seconds of each stage to `timings`. lender: another on
+    the same device, whose weights are used where they are the same. Raises Error."""
 
     def timed(stage: str, action: Callable[[], Result]) -> Result:
         started = time.perf_counter()
@@ -81,7 +82,7 @@ def make_replica(
 
     final, plan = timed("plan", planned)
     count = stream_count(streams, plan)
-    executable = Executable(plan, device, progress, count)
+    executable = Executable(plan, device, progress, count, lender.executable if lender is not None else None)
     try:
         timed("compile", executable.compile)
         timed("upload", executable.upload)

@@ -31,6 +31,7 @@ from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
 from nnef_cl.executor import Progress
 from nnef_cl.format.container import tensor_name
+from nnef_cl.gathering import Batching, Gatherer, Gathering, enlarged
 from nnef_cl.images import Image, with_images
 from nnef_cl.importer import AUTO, import_model
 from nnef_cl.ir.graph import Graph
@@ -58,7 +59,7 @@ def load(
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
     precision: str = "default", tuning: bool = True, streams: int | str = 1,
-    inputs: Mapping[str, Image] | None = None,
+    inputs: Mapping[str, Image] | None = None, batching: Batching | None = None,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -71,17 +72,30 @@ def load(
     precision: 'exact' excludes algorithms that round more than the operations' definitions do; 'default' takes the
     fastest. tuning: use what `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). streams: requests
     that can be on each device at one time, each with memory of its own, or 'auto' (docs/streams.md). inputs: those
-    that are passed as uint8 images, which the device makes values of (docs/images.md). Raises Error.
+    that are passed as uint8 images, which the device makes values of (docs/images.md). batching: single requests are
+    gathered into batches, where each row of the results depends on one row of the inputs (docs/streams.md). Raises
+    Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
     if precision not in PRECISIONS:
         raise InputError(f"precision: expected {' or '.join(map(repr, PRECISIONS))}, got {precision!r}")
+    if batching is not None and not isinstance(batching, Batching):
+        raise InputError(f"batching: expected Batching(...) or None, got {type(batching).__name__}")
     request_threads(threads)
     timings: dict[str, float] = {}
     started = time.perf_counter()
     source = Source.of(Path(path))
-    graph = with_images(import_model(source.path, shapes=_shapes(shapes), dialect=dialect, table=ops), inputs)
+
+    def read(shapes: Mapping[str, tuple[int, ...]] | None) -> Graph:
+        return import_model(source.path, shapes=shapes, dialect=dialect, table=ops)
+
+    imported = read(_shapes(shapes))
+    graph = with_images(imported, inputs)
+    gathering = None
+    if batching is not None:
+        larger = enlarged(imported, read, ops, batching.max_size)
+        gathering = Gathering(batching, with_images(larger, inputs))
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
@@ -91,7 +105,7 @@ def load(
     ]
     return Session(
         graph, opened[0][0], ops | INTERNAL, keep=keep, timings=timings, progress=progress, source=source,
-        streams=streams, choose=opened[0][1], others=opened[1:],
+        streams=streams, choose=opened[0][1], others=opened[1:], gathering=gathering,
     )  # fmt: skip
 
 
@@ -114,8 +128,10 @@ class Session:
         self, graph: Graph, device: Device, ops: Table, *, keep: Iterable[str] | str = (),
         timings: dict[str, float] | None = None, progress: Progress | None = None, choose: Choose = first,
         source: Source | None = None, streams: int | str = 1, others: Sequence[tuple[Device, Choose]] = (),
+        gathering: Gathering | None = None,
     ) -> None:  # fmt: skip
-        """graph: imported. others: further devices that get the model, and how kernels are chosen there."""
+        """graph: imported. others: further devices that get the model, and how kernels are chosen there. gathering: how
+        single requests become batches, None: not at all."""
         self.source_graph, self.ops = graph, ops
         self.inputs: dict[str, TensorSpec] = {name: graph.tensors[name] for name in graph.inputs}
         self.outputs: dict[str, TensorSpec] = {n: graph.tensors[graph.output_tensor(n)] for n in graph.outputs}
@@ -123,20 +139,27 @@ class Session:
         self._source = source
         self._reasons = [one.reason for one in (device, *(other for other, _ in others))]
         asked = replace(graph, outputs=(*graph.outputs, *_kept(graph, keep)))
+        larger = None if gathering is None else gathering.returning(asked)
         replicas: list[Replica] = []
+        batched: list[Replica] = []
         try:
             for one, how in [(device, choose), *others]:
                 replicas.append(make_replica(asked, one, ops, how, streams, progress, self.timings))
+                if larger is not None:
+                    lender = replicas[-1]
+                    batched.append(make_replica(larger, one, ops, how, streams, progress, self.timings, lender))
         except BaseException:
-            for replica in replicas:
+            for replica in (*batched, *replicas):
                 replica.close()
             raise
         self.graph, self.plan = replicas[0].graph, replicas[0].plan
-        self._pool = Pool(replicas)
+        self._pool = Pool(replicas, batched)
         self._turns = self._pool.turns
         self._devices = [replica.device for replica in replicas]
         self.streams = len(self._pool.streams)
         self._workers = Workers(self._pool.run, self.streams)
+        if gathering is not None:
+            self._workers = Gatherer(self._pool.run, self._pool.run_batch, self.streams, gathering.batching)
         weakref.finalize(self, self._workers.end, wait=False).atexit = False
         self.states = tuple(
             State(stream, partial(self._turns.take, number)) for number, stream in enumerate(self._pool.streams)
@@ -171,6 +194,12 @@ class Session:
         return done
 
     @property
+    def batches(self) -> dict[str, int]:
+        """Of a session that gathers requests: 'batches' that ran, requests that were 'batched' in them, and requests
+        that ran 'alone'; else empty."""
+        return self._workers.batches
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Where the model departs from the standard: place, what it does, and [the rule]."""
         return self.source_graph.warnings
@@ -183,8 +212,8 @@ class Session:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes on the devices: weights, slots for everything computed (inputs and outputs among them), variables;
-        the latter two for every stream."""
-        parts = [replica.memory for replica in self._pool.replicas]
+        the latter two for every stream. Where requests are gathered, those of batches are among them."""
+        parts = [replica.memory for replica in (*self._pool.replicas, *self._pool.larger)]
         return {name: sum(part[name] for part in parts) for name in parts[0]}
 
     @property
@@ -207,7 +236,7 @@ class Session:
         """
         self._turns.check()
         arrays = self._checked(inputs)
-        return self._pool.run(arrays, self._on(stream), self._targets(out, inputs, arrays))
+        return self._workers.run(arrays, self._on(stream), self._targets(out, inputs, arrays))
 
     def submit(
         self, inputs: Mapping[str, Any] | None = None, *, stream: int | None = None,
@@ -235,12 +264,14 @@ class Session:
 
     def map(self, batches: Iterable[Mapping[str, Any]], *, stream: int | None = None) -> Iterator[Outputs]:
         """The outputs of every batch, in order. Batches are drawn as results are taken, at most two per stream ahead of
-        them; an error is raised in its batch's place and ends the iteration. On one stream a caller that is quick
-        between two batches (50 us) has them run in its own thread."""
+        them, where requests are gathered twice as many as fit into one run; an error is raised in its batch's place and
+        ends the iteration. On one stream that gathers nothing a caller that is quick between two batches (50 us) has
+        them run in its own thread."""
         self._turns.check()
         submit, run = partial(self.submit, stream=stream), partial(self.run, stream=stream)
-        if stream is None and self.streams > 1:
-            return in_order(submit, batches, AHEAD * self.streams)
+        at_once = self.streams * self._workers.per_run if stream is None else 1
+        if at_once > 1:
+            return in_order(submit, batches, AHEAD * at_once)
         return in_order(submit, batches, AHEAD, run, self._workers.idle)
 
     def bind(self, *, stream: int | None = None) -> Binding:

@@ -10,9 +10,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,16 +32,22 @@ FORGET = 0.9
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
+    """A request. came: when, by time.monotonic."""
+
     order: int
     inputs: Arrays
     stream: int | None
     out: Arrays
-    future: Future[Outputs]
+    future: Future[Outputs] = field(default_factory=Future)
+    came: float = field(default_factory=time.monotonic)
 
-    def do(self, run: Run) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
+    def begin(self) -> bool:
+        """Whether it is still wanted; it cannot be cancelled any more then."""
+        return self.future.set_running_or_notify_cancel()
+
+    def finish(self, run: Run) -> None:
+        """After `begin`."""
         try:
             outputs = run(self.inputs, self.stream, self.out)
         except BaseException as error:
@@ -51,35 +57,47 @@ class _Job:
 
 
 class Workers:
-    """The threads start with the first request. Methods may be called from any thread."""
+    """The threads start with the first request. Methods may be called from any thread.
+
+    per_run: requests that can be done at one time on one stream.
+    """
 
     def __init__(self, run: Run, count: int) -> None:
+        self.per_run = 1
         self._run = run
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._orders = itertools.count()
-        self._jobs: deque[_Job] = deque()
-        self._own: list[deque[_Job]] = [deque() for _ in range(count)]
+        self._jobs: deque[Job] = deque()
+        self._own: list[deque[Job]] = [deque() for _ in range(count)]
         self._busy = [False] * count
         self._threads: list[threading.Thread] = []
         self._ending = False
 
+    @property
+    def batches(self) -> dict[str, int]:
+        """What was gathered into batches; nothing here."""
+        return {}
+
+    def run(self, inputs: Arrays, stream: int | None = None, out: Arrays = NEW) -> Outputs:
+        """A request that the caller waits for, in the caller's thread."""
+        return self._run(inputs, stream, out)
+
     def submit(self, inputs: Arrays, stream: int | None = None, out: Arrays = NEW) -> Future[Outputs]:
         """Raises DeviceError after the end."""
-        future: Future[Outputs] = Future()
         with self._changed:
             if self._ending:
                 raise DeviceError(CLOSED)
             if not self._threads:
                 self._start()
-            job = _Job(next(self._orders), inputs, stream, out, future)
+            job = Job(next(self._orders), inputs, stream, out)
             if stream is None:
                 self._jobs.append(job)
                 self._changed.notify()
             else:
                 self._own[stream].append(job)
                 self._changed.notify_all()
-        return future
+        return job.future
 
     def idle(self) -> bool:
         """Whether no request waits or runs. Without the lock: a request is among those that run before it is no longer
@@ -122,25 +140,36 @@ class Workers:
             thread.start()
 
     def _work(self, number: int) -> None:
+        while jobs := self._next(number):
+            self._do(number, [job for job in jobs if job.begin()])
+            del jobs  # while this thread waits nobody needs their arrays
+
+    def _do(self, number: int, jobs: Sequence[Job]) -> None:
+        """jobs: begun."""
+
         def run(inputs: Arrays, stream: int | None, out: Arrays) -> Outputs:
             try:
                 return self._run(inputs, stream, out)
             finally:
                 self._busy[number] = False  # before anybody sees the result
 
-        while (job := self._next(number)) is not None:
-            job.do(run)
-            del job  # while this thread waits nobody needs its arrays
+        for job in jobs:
+            job.finish(run)
 
-    def _next(self, number: int) -> _Job | None:
-        """The oldest request that this thread may do; None at the end."""
-        own, shared = self._own[number], self._jobs
+    def _next(self, number: int) -> list[Job]:
+        """What this thread is to do next; nothing at the end."""
         with self._changed:
             self._busy[number] = False  # of a cancelled one
-            self._changed.wait_for(lambda: own or shared or self._ending)
-            waiting = [queue for queue in (own, shared) if queue]
-            self._busy[number] = bool(waiting)
-            return min(waiting, key=lambda queue: queue[0].order).popleft() if waiting else None
+            jobs = self._taken(number)
+            self._busy[number] = bool(jobs)
+            return jobs
+
+    def _taken(self, number: int) -> list[Job]:
+        """The oldest request that this thread may do, waited for under the lock."""
+        own, shared = self._own[number], self._jobs
+        self._changed.wait_for(lambda: own or shared or self._ending)
+        waiting = [queue for queue in (own, shared) if queue]
+        return [min(waiting, key=lambda queue: queue[0].order).popleft()] if waiting else []
 
 
 _alive: weakref.WeakSet[Workers] = weakref.WeakSet()

@@ -51,6 +51,46 @@ def mixing(graph: Graph, ops: Table, inputs: Iterable[str] | None = None) -> str
     return ""
 
 
+def difference(one: Graph, many: Graph, times: int) -> str:
+    """Why the graph `many` is not `one` with so many times the rows in every input, or ''. Both as imported, of one
+    model; what it makes of the extents of its inputs may differ. one: its rows can be told apart."""
+    names = [tuple((node.op, node.inputs, node.outputs) for node in graph.nodes) for graph in (one, many)]
+    if names[0] != names[1] or set(one.constants) != set(many.constants):
+        return "with more rows the model has other operations or numbers"
+    for name, constant in one.constants.items():
+        if not _equal(constant, many.constants[name]):
+            return f"with more rows '{name}' has other values"
+    rows = set(one.inputs)
+    for node, other in zip(one.nodes, many.nodes, strict=True):
+        if not rows.isdisjoint(node.inputs):
+            rows.update(node.outputs)
+        if why := _changed(node, other, one, many, times if node.outputs[0] in rows else 1):
+            place = f"{node.position}: " if node.position else ""
+            return f"{place}{node.op} '{node.name}': with more rows {why}"
+    return ""
+
+
+def _equal(a: Constant, b: Constant) -> bool:
+    """What a label stands for is the same file."""
+    if a.label or b.label or a.shape != b.shape or a.dtype != b.dtype:
+        return bool(a.label) and a.label == b.label and a.shape == b.shape
+    return a.array.tobytes() == b.array.tobytes()
+
+
+def _changed(node: Node, other: Node, one: Graph, many: Graph, times: int) -> str:
+    """What is not as it should be, or ''."""
+    attrs = [{name: value for name, value in each.attrs.items() if name not in EXTENTS} for each in (node, other)]
+    for name in attrs[0]:
+        if attrs[0][name] != attrs[1].get(name):
+            return f"{name} changes from {attrs[0][name]} to {attrs[1].get(name)}"
+    for name in node.outputs:
+        shape, got = one.tensors[name].shape, many.tensors[name].shape
+        wanted = (shape[0] * times, *shape[1:]) if times > 1 else shape
+        if got != wanted:
+            return f"expected shape {list(wanted)}, got {list(got)}"
+    return ""
+
+
 def _kind(constant: Constant) -> Kind:
     array = constant.stored
     return Kind.SAME if array.ndim == 0 or len(array) <= 1 or bool(np.all(array == array[:1])) else Kind.OTHER
@@ -117,6 +157,8 @@ def _reshape(attrs: Mapping[str, Any], kinds: Sequence[Kind], shapes: Sequence[S
     return result[:1] == shapes[0][:1]
 
 
+EXTENTS = ("shape", "output_shape")
+"""Attributes that say what the result's shape says."""
 POINTWISE = ("copy", "cast", "select")
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("conv", "deconv", "nearest_downsample", "nearest_upsample", "multilinear_upsample"), _first_only),

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stream", "turns", "arrays"),
     ("state", "replica", "workers", "source"),
     ("binding",),
-    ("pool",),
+    ("pool", "gathering"),
     ("session", "peak"),
     ("bench", "conformance", "peers", "preprocess"),
     ("profiling", "tuning", "pipeline", "throughput"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +14,7 @@ from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import STANDARD
-from nnef_cl.ops.rows import mixing
+from nnef_cl.ops.rows import difference, mixing
 
 X = "x = external(shape = [4, 3, 6, 6]); "
 ALONE = {
@@ -42,14 +43,19 @@ MIXED = {
 }  # fmt: skip
 
 
-def made(text: str) -> Graph:
+def made(text: str, shapes: dict[str, tuple[int, ...]] | None = None) -> Graph:
+    """shapes: other extents for inputs."""
     results = "y, i" if "y, i" in text else "y"
     document = parse_document(
         "version 1.0; extension KHR_enable_operator_expressions; extension KHR_enable_fragment_definitions; "
         f"graph g( x ) -> ( {results} ) {{ {text} }}"
     )
     random = np.random.default_rng(3)
-    return import_document(document, STANDARD, lambda label, place: random.standard_normal(VARIABLES[label], np.float32))
+
+    def variable(label: str, place: object) -> np.ndarray:
+        return random.standard_normal(VARIABLES[label], np.float32)
+
+    return import_document(document, STANDARD, variable, shapes=shapes)
 
 
 VARIABLES = {"w": (8, 3, 3, 3), "c": (1, 3, 1, 1), "t": (9, 5), "v": (4, 3)}
@@ -71,6 +77,19 @@ def test_rows_mixed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.VARIABLES", VARIABLES | ({"c": (4, 1, 1, 1)} if name == "constant per row" else {}))
     text, word = MIXED[name]
     assert word in mixing(made(text), OPS)
+
+
+def test_a_model_with_more_rows() -> None:
+    text = X + "z = concat([x, x], axis = 1); y = reshape(max(z, 0.5), shape = [shape_of(x)[0], -1]);"
+    one, many = made(text), made(text, {"x": (8, 3, 6, 6)})
+    assert difference(one, many, 2) == ""
+    assert "expected shape [12, 6, 6, 6], got [8, 6, 6, 6]" in difference(one, many, 3)
+    assert "other operations" in difference(one, replace(many, nodes=many.nodes[1:]), 2)
+    name = next(iter(one.constants))
+    constants = {**many.constants, name: replace(many.constants[name], stored=np.float32(0.75))}
+    assert difference(one, replace(many, constants=constants), 2) == f"with more rows '{name}' has other values"
+    turned = (replace(many.nodes[0], attrs={"axis": 2}), *many.nodes[1:])
+    assert "concat 'z': with more rows axis changes from 1 to 2" in difference(one, replace(many, nodes=turned), 2)
 
 
 def rows_are_alone(graph: Graph, inputs: dict[str, np.ndarray], rows: list[str]) -> bool:
