@@ -81,8 +81,8 @@ def report(options: argparse.Namespace) -> tuple[str, int]:
         soak.run(options.threads, options.seconds)
         grown, allocated = resident() - resident_before, device.allocated - allocated_before
     text = (
-        f"{options.model} on {session.device.name}: {soak.done} requests of {options.threads} threads, {soak.wrong} wrong; "
-        f"the process grew by {grown / MIB:.1f} MiB, memory on the device by {allocated} bytes"
+        f"{options.model} on {session.device.name}: {soak.done} requests of {options.threads} threads, "
+        f"{soak.wrong} wrong; the process grew by {grown / MIB:.1f} MiB, memory on the device by {allocated} bytes"
     )
     return text, soak.wrong
 

@@ -1,4 +1,4 @@
-"""Measure a session: first inference, latencies, throughput, device time; and count a network's arithmetic."""
+"""Measure a session: first inference, latencies, throughput, device time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.ops.base import Table
 from nnef_cl.session import Session
 
 DEVICE_RUNS = 5
@@ -120,17 +118,3 @@ def device_seconds(open_session: Callable[[bool], Session], inputs: Mapping[str,
 def batch_items(inputs: Mapping[str, TensorSpec]) -> int:
     """Inferences in one run: the first extent of the first input of at least 2 dimensions, else 1."""
     return next((spec.shape[0] for spec in inputs.values() if spec.rank >= 2), 1)
-
-
-def count_flops(graph: Graph, ops: Table) -> int:
-    """Floating-point operations of one run: what the operations that declare `flops` say."""
-    return sum(node_flops(node, graph, ops) for node in graph.nodes)
-
-
-def node_flops(node: Node, graph: Graph, ops: Table) -> int:
-    """Floating-point operations of one node, 0 where its operation declares none."""
-    flops = ops[node.op].flops
-    if flops is None:
-        return 0
-    inputs = [graph.tensors[name].shape for name in node.own_inputs]
-    return flops(inputs, [graph.tensors[name].shape for name in node.outputs], node.attrs)

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nnef_cl.bench import node_flops
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Table
+from nnef_cl.ops.work import node_flops
 from nnef_cl.peak import Peak
 from nnef_cl.plan.records import Plan
 from nnef_cl.session import Session

@@ -14,12 +14,17 @@ from nnef_cl.errors import InputError
 from nnef_cl.executor import Executable, Progress
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops.base import Table
+from nnef_cl.ops.work import count_flops
 from nnef_cl.plan.build import Choose, build_plan
 from nnef_cl.plan.records import Plan
 from nnef_cl.stream import Stream
 
 AUTO = "auto"
 AUTO_STREAMS, MOST_STREAMS = 2, 1024
+SHORT = 0.5e-3
+"""Seconds: requests of CPUs that are shorter gain nothing by a second one at the same time, or lose."""
+UNIT_FLOPS, BYTES = 50e9, 50e9
+"""Per second, of a CPU's unit and of its caches, roughly."""
 Result = TypeVar("Result")
 
 
@@ -81,7 +86,7 @@ def make_replica(
         return final, build_plan(final, ops, device.target, choose)
 
     final, plan = timed("plan", planned)
-    count = stream_count(streams, plan)
+    count = stream_count(streams, plan, count_flops(final, ops))
     executable = Executable(plan, device, progress, count, lender.executable if lender is not None else None)
     try:
         timed("compile", executable.compile)
@@ -93,10 +98,12 @@ def make_replica(
         raise
 
 
-def stream_count(streams: int | str, plan: Plan) -> int:
-    """streams: as for `load`. Raises InputError."""
+def stream_count(streams: int | str, plan: Plan, flops: int) -> int:
+    """streams: as for `load`; flops: of one request. Raises InputError."""
     if streams == AUTO:
-        return 1 if plan.states else AUTO_STREAMS
+        seconds = max(flops / (UNIT_FLOPS * plan.target.compute_units), plan.weight_bytes / BYTES)
+        short = plan.target.forward_progress and seconds < SHORT
+        return 1 if plan.states or short else AUTO_STREAMS
     if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
         raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
     return streams

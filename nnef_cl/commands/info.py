@@ -59,8 +59,8 @@ def info(
 
 def describe(graph: Graph, ops: Table) -> dict[str, Any]:
     """Facts about an imported graph, as printed and as JSON."""
-    from nnef_cl.bench import count_flops
     from nnef_cl.ir.dump import quantisation
+    from nnef_cl.ops.work import count_flops
 
     return {
         "schema": SCHEMA,

@@ -24,7 +24,7 @@ SCHEMA = 2
 
 def facts(model: Path, session: Session) -> dict[str, Any]:
     """Everything about model, device and software that a number means nothing without."""
-    from nnef_cl.bench import count_flops
+    from nnef_cl.ops.work import count_flops
 
     graph = session.source_graph
     return {

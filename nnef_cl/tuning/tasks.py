@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnef_cl.bench import node_flops
 from nnef_cl.codegen.kernel import Candidate, Point
 from nnef_cl.codegen.target import Target
 from nnef_cl.conformance.comparison import TOLERANCE, tolerance
@@ -16,6 +15,7 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.problem import make_problem
+from nnef_cl.ops.work import node_flops
 from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.tuned import has_choice, problem_text
 

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 import nnef_cl
 from nnef_cl import peak
-from nnef_cl.bench import count_flops
 from nnef_cl.commands import app
 from nnef_cl.demo import model_folder
 from nnef_cl.device import open_device
 from nnef_cl.errors import DeviceError
 from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.ops.work import count_flops
 from nnef_cl.peak import Peak, peak_of
 from nnef_cl.profiling import launched, profile, trace
 

@@ -17,6 +17,7 @@ import nnef_cl
 from nnef_cl.device import open_device
 from nnef_cl.errors import DeviceError, InputError
 from nnef_cl.format.tensor_file import write_tensor
+from nnef_cl.replica import stream_count
 
 NET = """version 1.0;
 extension KHR_enable_operator_expressions;
@@ -249,6 +250,13 @@ def test_each_stream_has_its_variables(counter: Path, selector: str) -> None:
         assert [future.result()["y"][0, 0] for future in before] == list(range(1, 21))
         assert seen[0] == 21 and seen == sorted(seen)
         assert sorted([*seen, *(int(future.result()["y"][0, 0]) for future in between)]) == list(range(21, 27))
+
+
+def test_auto_is_one_stream_for_short_requests_of_a_cpu(net: Path, selector: str) -> None:
+    with nnef_cl.load(net, device=selector, streams="auto") as session:
+        short = session.plan.target.forward_progress
+        assert session.streams == (1 if short else 2)
+        assert [stream_count("auto", session.plan, flops) for flops in (10**3, 10**10)] == [session.streams, 2]
 
 
 @pytest.mark.parametrize("streams", (0, -1, True, 1.5, "many", None, 10**6))
