@@ -271,7 +271,10 @@ class _Builder:
                 return False
         if isinstance(part, Buffer) or isinstance(whole, Buffer):
             return False
-        offset = whole.offset + offsets(node, self.graph)[index]
+        begins = offsets(node, self.graph)
+        if begins is None:
+            return False
+        offset = whole.offset + begins[index]
         return (part.root, part.offset) == (whole.root, offset) and part.bytes > 0
 
     def _live_until(self, name: str, at: int) -> None:

@@ -1,4 +1,4 @@
-"""Tensors that are parts of others: joined and split without copies where the parts lie one behind the other."""
+"""Tensors that are parts of others: joined, split and sliced without copies where a part lies in one piece."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from itertools import accumulate
 
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.graph import Graph, Node
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ops.shapes import slice_bounds
 
-JOINING, SPLITTING = ("concat", "stack"), ("split", "unstack")
-"""Operations whose inputs are parts of their output, and whose outputs are parts of their input, along `axis`."""
+JOINING, SPLITTING = ("concat", "stack"), ("split", "unstack", "slice")
+"""Operations whose inputs are parts of their output, and whose outputs are parts of their input."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,45 @@ def find_views(graph: Graph, target: Target) -> Mapping[str, View]:
     return views
 
 
-def offsets(node: Node, graph: Graph) -> list[int]:
-    """Where the parts of a joining or splitting node begin in the whole, in bytes, if they lie one behind the other."""
-    parts = node.own_inputs if node.op in JOINING else node.outputs
+def offsets(node: Node, graph: Graph) -> list[int] | None:
+    """Where the parts of a joining or splitting node begin in the whole, in bytes; None where one is no piece."""
+    joined = node.op in JOINING
+    parts, whole = (node.own_inputs, node.outputs[0]) if joined else (node.outputs, node.inputs[0])
+    spec = graph.tensors[whole]
+    if node.op == "slice":
+        begin = _slice_begin(node, spec)
+        return None if begin is None else [begin]
+    if math.prod(spec.layout.physical(spec.shape)[: node.attrs["axis"]]) > 1:
+        return None
     return list(accumulate((graph.tensors[part].bytes for part in parts), initial=0))[:-1]
+
+
+def _slice_begin(node: Node, spec: TensorSpec) -> int | None:
+    """As `offsets`. A part of some channels must be whole blocks, behind which there may be nothing but zeros."""
+    bounds, block = slice_bounds(spec.shape, **node.attrs), spec.layout.block
+    begin, count = [0] * spec.rank, list(spec.shape)
+    for axis, (first, extent, step) in bounds.items():
+        if step != 1 and extent != 1:
+            return None
+        begin[axis], count[axis] = first, extent
+    if block > 1:
+        if begin[1] % block or (count[1] % block and begin[1] + count[1] != spec.shape[1]):
+            return None
+        begin[1] //= block
+    part, whole = spec.layout.physical(tuple(count)), spec.layout.physical(spec.shape)
+    cut = max((axis for axis in range(len(whole)) if part[axis] != whole[axis]), default=0)
+    if math.prod(part[:cut]) > 1:
+        return None
+    size = spec.bytes // max(1, math.prod(whole))
+    return size * sum(first * math.prod(whole[axis + 1 :]) for axis, first in enumerate(begin))
 
 
 def _parts(node: Node, graph: Graph, target: Target) -> Iterator[tuple[str, View]]:
     """The node's parts that begin on an address at which a buffer may begin."""
-    if node.op not in JOINING + SPLITTING or node.epilogue:
+    if node.op not in JOINING + SPLITTING or node.epilogue or (begins := offsets(node, graph)) is None:
         return
     joined = node.op in JOINING
     parts, whole = (node.own_inputs, node.outputs[0]) if joined else (node.outputs, node.inputs[0])
-    spec = graph.tensors[whole]
-    if math.prod(spec.layout.physical(spec.shape)[: node.attrs["axis"]]) > 1:
-        return
-    for part, offset in zip(parts, offsets(node, graph), strict=True):
-        if offset % target.alignment == 0 and graph.tensors[part].layout == spec.layout:
+    for part, offset in zip(parts, begins, strict=True):
+        if offset % target.alignment == 0 and graph.tensors[part].layout == graph.tensors[whole].layout:
             yield part, View(whole, offset)

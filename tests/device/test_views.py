@@ -1,4 +1,4 @@
-"""Joins and splits without copies, chained, repeated and mixed, against the numpy references."""
+"""Joins, splits and slices without copies, chained, repeated and mixed, against the numpy references."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ CASES = {
                       "y = concat([c, d], axis = 1);", 1),
     "unaligned": ("a = external(shape = [1, 5]); b = external(shape = [1, 7]); "
                   "y = concat([softmax(a), softmax(b)], axis = 1);", 1),
+    "rows": (ROWS + "c = softmax(a); d = slice(c, axes = [0], begin = [8], end = [24]); e = slice(c, axes = [0], begin = [16], end = [0]); "
+             "y = add(add(max_reduce(d, axes = [0]), max_reduce(softmax(e), axes = [0])), b);", 0),
+    "one step of some": ("a = external(shape = [1, 6, 64]); b = external(shape = [1, 64]); c = softmax(a); "
+                         "d = slice(c, axes = [1, 0], begin = [4, 0], end = [3, 1], stride = [-1, 1]); "
+                         "e = slice(c, axes = [1, 2], begin = [2, 32], end = [3, 64]); "
+                         "y = add(mul(reshape(d, shape = [1, 64]), b), pad(reshape(e, shape = [1, 32]), padding = [(0, 0), (0, 32)]));", 0),
+    "channels": (MAPS + "c = softmax(a); y = add(softmax(slice(c, axes = [1], begin = [16], end = [0])), "
+                 "slice(softmax(b), axes = [1], begin = [0], end = [16]));", 0),
+    "not in one piece": (MAPS + "y = add(softmax(slice(softmax(a), axes = [2], begin = [1], end = [3])), "
+                         "softmax(slice(softmax(b), axes = [2], begin = [0], end = [4], stride = [2])));", 2),
+    "slice joined": (ROWS + "c = softmax(a); y = concat([slice(c, axes = [0], begin = [8], end = [24]), softmax(b)], axis = 0);", 1),
 }  # fmt: skip
 """Text, and how many copies remain."""
 
@@ -51,7 +62,7 @@ def test_results_and_copies(name: str, selector: str) -> None:
     with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:
         for _ in range(2):
             got = session.run(inputs)
-        left = [step for step in session.plan.steps if step.op in ("concat", "stack", "split", "unstack")]
+        left = [step for step in session.plan.steps if step.op in ("concat", "stack", "split", "unstack", "slice")]
     expected = interpret(graph, inputs)
     for output in got:
         compare(name, got[output], expected[output], 1e-6)
