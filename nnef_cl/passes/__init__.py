@@ -12,6 +12,7 @@ from nnef_cl.passes.attend import attend
 from nnef_cl.passes.fold import fold
 from nnef_cl.passes.fuse import fuse
 from nnef_cl.passes.layout import layout
+from nnef_cl.passes.padding import padding
 from nnef_cl.passes.rowwise import rowwise
 from nnef_cl.passes.scale import scale
 from nnef_cl.passes.simplify import simplify
@@ -20,6 +21,7 @@ Pass = Callable[[Graph, Table, Target], Graph]
 
 PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("fold", fold),
+    ("padding", padding),
     ("simplify", simplify),
     ("scale", scale),
     ("fuse", fuse),

@@ -93,6 +93,48 @@ def test_fold_reads_repeated_operands_without_repetition() -> None:
 
 
 # simplify --------------------------------------------------------------------------------------------------
+PAD = "p = pad(x, padding = [(0,0), (0,0), (1,2), (0,3)], border = '{}');"
+CONV = "y = conv(p, w, b, padding = {}, stride = [2, 1]);"
+
+
+@pytest.mark.parametrize(
+    ("text", "border", "expected"),
+    [
+        (PAD.format("constant") + CONV.format("[(0,0), (0,0)]"), "constant", ((1, 2), (0, 3))),
+        (PAD.format("constant") + CONV.format("[(1,0), (2,-1)]"), "constant", ((2, 2), (2, 2))),
+        (PAD.format("constant") + CONV.format("[]"), "constant", ((2, 3), (1, 4))),
+        (PAD.format("reflect") + CONV.format("[(0,0), (0,0)]"), "reflect", ((1, 2), (0, 3))),
+        (PAD.format("replicate") + "y = max_pool(p, size = [1,1,3,2], border = 'ignore', padding = [(0,0), (0,0), (0,0), (0,0)]);",
+         "replicate", ((0, 0), (0, 0), (1, 2), (0, 3))),
+        (PAD.format("constant") + "y = box(p, size = [1,1,3,2], border = 'constant', normalize = true, padding = []);",
+         "constant", ((0, 0), (0, 0), (2, 3), (0, 4))),
+    ],
+)
+def test_padding_is_the_windows(text: str, border: str, expected: object) -> None:
+    graph = after("simplify", model(text))
+    [node] = graph.nodes
+    assert (node.attrs["border"], node.attrs["padding"]) == (border, expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAD.format("reflect") + CONV.format("[(1,1), (1,1)]"),
+        PAD.format("constant").replace("');", "', value = 1.0);") + CONV.format("[(0,0), (0,0)]"),
+        PAD.format("constant").replace("(1,2)", "(-1,2)") + CONV.format("[(0,0), (0,0)]"),
+        PAD.format("constant") + "y = max_pool(p, size = [1,1,2,2], border = 'ignore', padding = []);",
+        "p = pad(x, padding = [(1,0), (0,0), (1,2), (0,3)]);" + CONV.format("[(0,0), (0,0)]"),
+    ],
+)
+def test_padding_that_no_window_has_stays(text: str) -> None:
+    assert operations(after("simplify", model(text)))[0] == "pad"
+
+
+def test_padding_stays_for_those_who_read_it() -> None:
+    graph = after("simplify", model(PAD.format("constant") + CONV.format("[(0,0), (0,0)]") + "z = relu(p);", "y, z"))
+    assert sorted(operations(graph)) == ["conv", "pad", "relu"] and only(graph, "conv").inputs[0] == "x"
+
+
 def test_simplify_drops_copies_and_what_nobody_reads() -> None:
     graph = after("simplify", model("a = copy(x); unused = exp(a); d = copy(a); y = relu(d);"))
     assert operations(graph) == ["relu"] and graph.nodes[0].inputs == ("x",)
