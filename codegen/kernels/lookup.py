@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +19,8 @@ from nnef_cl.ir.layout import Shape, row_major_strides
 
 @dataclass(frozen=True)
 class Pad(GridKernel):
-    """Plain tensors. before: elements added (or cropped, negative) in front per axis; value: for 'constant'."""
+    """Stored tensors. before: elements added (or cropped, negative) in front per axis; value: for 'constant'. width:
+    neighbours along the last axis that an item writes."""
 
     stem: ClassVar[str] = "pad"
     dtype: DType
@@ -26,11 +29,12 @@ class Pad(GridKernel):
     before: Shape
     border: str
     value: float
+    width: int
     grid: Grid
 
     @property
     def title(self) -> str:
-        return f"{self.border} {self.x} -> {self.y}"
+        return f"{self.border} {self.x} -> {self.y}, {self.width} lanes"
 
     @property
     def wide(self) -> bool:
@@ -42,23 +46,45 @@ class Pad(GridKernel):
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return tuple(f"o{k}" for k in range(len(self.y)))
+        """Of the loop: those of y, the last one in steps of `width`."""
+        names = tuple(f"o{k}" for k in range(len(self.y)))
+        return names if self.width == 1 else (*names[:-1], "step")
+
+    @property
+    def counts(self) -> Shape:
+        return self.y if self.width == 1 else (*self.y[:-1], -(-self.y[-1] // self.width))
 
     def source(self, axis: int) -> str:
         return border_index(self.border, f"(o{axis} - ({self.before[axis]}))", self.x[axis])
 
-    @property
-    def inside(self) -> str:
+    def inside(self, axes: Iterable[int]) -> str:
+        """C text: whether the source is an element, as far as these axes tell."""
         checks = [
-            f"i{a} >= 0 && i{a} < {n}" for a, n in enumerate(self.x)
-            if self.before[a] > 0 or self.y[a] - self.before[a] > n
+            f"i{a} >= 0 && i{a} < {self.x[a]}" for a in axes
+            if self.before[a] > 0 or self.y[a] - self.before[a] > self.x[a]
         ]  # fmt: skip
         return " && ".join(checks) if self.border == "constant" and checks else "1"
 
+    def at(self, axes: int) -> str:
+        """C text: the source's offset by the first axes."""
+        return self._offset(self.x, [f"i{a}" for a in range(axes)])
+
     @property
-    def at(self) -> str:
-        strides = row_major_strides(self.x)
-        return offset([f"i{a}" for a in range(len(self.x))], strides, wide=is_wide(self.x, strides))
+    def to(self) -> str:
+        """C text: where the row begins that is written."""
+        return self._offset(self.y, list(self.axes[:-1]))
+
+    @property
+    def index(self) -> str:
+        """C type of offsets."""
+        return "long" if self._wide(self.x) or self._wide(self.y) else "int"
+
+    @staticmethod
+    def _wide(shape: Shape) -> bool:
+        return is_wide(shape, row_major_strides(shape))
+
+    def _offset(self, shape: Shape, names: list[str]) -> str:
+        return offset(names, row_major_strides(shape)[: len(names)], wide=self._wide(shape))
 
     @property
     def filling(self) -> str:
@@ -121,10 +147,9 @@ class CheckIndices(GridKernel):
 
 
 def pad(dtype: DType, x: Shape, y: Shape, before: Shape, border: str, value: float, target: Target) -> Pad:
-    count = 1
-    for extent in y:
-        count *= extent
-    return Pad(dtype, x, y, before, border, value, Grid.of(count, target))
+    width = target.vector_width if x else 1
+    steps = math.prod(y[:-1]) * -(-y[-1] // width) if y else 1
+    return Pad(dtype, x, y, before, border, value, width, Grid.of(steps, target, width))
 
 
 def gather(dtype: DType, outer: int, extent: int, count: int, inner: int, target: Target) -> Gather:

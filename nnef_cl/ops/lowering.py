@@ -127,11 +127,18 @@ def transpose(problem: Problem, target: Target) -> list[Candidate]:
 
 def slice(problem: Problem, target: Target) -> list[Candidate]:
     x, y = problem.inputs[0], problem.outputs[0]
-    strides, base = list(row_major_strides(x.shape)), 0
+    strides, base = list(row_major_strides(x.layout.physical(x.shape))), 0
     for axis, (begin, _, step) in slice_bounds(x.shape, **problem.attrs).items():
-        base += begin * strides[axis]
+        base += begin // (x.layout.block if axis == 1 else 1) * strides[axis]
         strides[axis] *= step
-    return _copy("slice", problem, target, y.shape, (tuple(strides), base))
+    return _copy("slice", problem, target, y.layout.physical(y.shape), (tuple(strides), base))
+
+
+def slice_blocked(problem: Problem, lanes: int) -> bool:
+    """Of channels, whole blocks, behind which there may be nothing but zeros."""
+    channels = problem.inputs[0].shape[1]
+    begin, count, step = slice_bounds(problem.inputs[0].shape, **problem.attrs).get(1, (0, channels, 1))
+    return step == 1 and begin % lanes == 0 and (count % lanes == 0 or begin + count == channels)
 
 
 def tile(problem: Problem, target: Target) -> list[Candidate]:
@@ -212,9 +219,17 @@ def pad(problem: Problem, target: Target) -> list[Candidate]:
     x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
     require(all(abs(p) <= FARTHEST for pair in attrs["padding"] for p in pair),
             f"padding beyond {FARTHEST} elements is not supported")  # fmt: skip
-    before = tuple(p for p, _ in attrs["padding"])
-    kernel = lookup.pad(x.dtype, x.shape, y.shape, before, attrs["border"], float(attrs["value"]), target)
+    before = tuple(p for p, _ in attrs["padding"]) + (0,) * (x.layout.block > 1)
+    shapes = x.layout.physical(x.shape), y.layout.physical(y.shape)
+    kernel = lookup.pad(x.dtype, *shapes, before, attrs["border"], float(attrs["value"]), target)
     return single("pad", Launch(kernel, (Input(0), Output())))
+
+
+def pad_blocked(problem: Problem, lanes: int) -> bool:
+    """Only spatial axes grow; lanes behind the last channel stay zero."""
+    x, attrs = problem.inputs[0], problem.attrs
+    zeros = attrs["border"] != "constant" or float(attrs["value"]) == 0.0 or x.shape[1] % lanes == 0
+    return x.rank > 2 and not any(map(any, attrs["padding"][:2])) and zeros
 
 
 # Windows ---------------------------------------------------------------------------------------------------
