@@ -182,10 +182,13 @@ def conv_depthwise(
     x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, groups: int,
     target: Target, sizes: Sizes | None = None,
 ) -> ConvDepthwise | None:  # fmt: skip
-    """The kernel, or None where groups do not lie inside one vector. sizes: (axis, tile) instead of the best guess."""
+    """The kernel, or None where one vector does not hold several groups, or single channels; direct convolution suits
+    groups that fill it. sizes: (axis, tile) instead of the best guess."""
     c, k = x.spec.shape[1], y.spec.shape[1]
     per_group, multiplier = c // groups, k // c
     if x.block % per_group or (per_group > 1 and c % x.block) or x.block != y.block:
+        return None
+    if 1 < per_group == x.block:
         return None
     if c != k and (per_group > 1 or x.block > 1 or target.vector_width > 1):
         return None
