@@ -9,6 +9,7 @@ from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Sizes, Space
 from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernels.conv_few import PackFew, conv_few, few_tiles
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
@@ -28,6 +29,18 @@ def conv_candidate(
     assert isinstance(launch.kernel, (ConvDirect, ConvDepthwise))
     make = partial(conv_candidate, problem, accesses, geometry, groups, target)
     return Candidate(launch.kernel.stem, (launch,), space=Space(launch.kernel.choices(target), make))
+
+
+def few_candidate(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target, sizes: Sizes | None = None
+) -> Candidate | None:
+    """For few results of an input in channel blocks; None where it does not suit."""
+    kernel = conv_few(*accesses, problem.epilogue, geometry, groups, target, sizes)
+    if kernel is None:
+        return None
+    launch = Launch(kernel, _operands(problem, PackFew(kernel.width), PackBias(kernel.results, 1, 1)))
+    make = partial(few_candidate, problem, accesses, geometry, groups, target)
+    return Candidate(kernel.stem, (launch,), space=Space(tuple(few_tiles(accesses[1], target)), make))
 
 
 def conv_launch(

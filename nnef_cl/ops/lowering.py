@@ -30,7 +30,7 @@ from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
-from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands
+from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands, few_candidate
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
@@ -345,6 +345,8 @@ def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target
             found.append(direct)
         found += winograd_candidates(problem, accesses, geometry, groups, target)
         found = cheapest_first(found, target)
+        few = few_candidate(problem, accesses, geometry, groups, target)
+        found = found if few is None else [few, *found]
     tiled = conv_tiles(problem, accesses, geometry, groups, target)
     return [*found, *tiled] if groups == problem.inputs[0].shape[1] else [*tiled, *found]
 

@@ -115,11 +115,18 @@ class _Layout:
         return self.graph.tensors[node.outputs[0]].rank >= 2
 
     def _convolved(self, node: Node, name: str, chosen: Layout) -> str:
-        """A convolution reads either layout; grouped ones only the one they write."""
-        groups = node.attrs["groups"]
-        if chosen == PLAIN or groups != 1:
+        """A convolution reads either layout; grouped ones only the one they write, and so do those into plain layout
+        unless that is for their few results."""
+        if node.attrs["groups"] != 1 or (chosen == PLAIN and not self._has_few_results(node)):
             return self._in_layout(name, chosen)
         return self.copies.get((name, self.block), name)
+
+    def _has_few_results(self, node: Node) -> bool:
+        """Whether it could work on blocks, if its results filled one."""
+        output, blocked = self.graph.tensors[node.outputs[0]], self.ops[node.op].blocked
+        if node.op != "conv" or output.rank < 3 or output.shape[1] * 2 >= self.block.block or blocked is None:
+            return False
+        return blocked(make_problem(node, self.graph.tensors, self.graph.constants, self.ops), self.block.block)
 
     def _in_layout(self, name: str, wanted: Layout) -> str:
         current = self.builder.tensors[name]
