@@ -12,6 +12,7 @@ from nnef_cl.codegen.kernel import Candidate, Input, Kernel, Launch, Operand, Ou
 from nnef_cl.codegen.kernels import lookup
 from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.exchange import exchange as exchange_kernel
+from nnef_cl.codegen.kernels.interleave import interleave as interleave_kernel
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
 from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides, channel_guard
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
@@ -75,7 +76,8 @@ def affine_copy(
     source, result = Strided(dtype, *x), Strided(dtype, *y)
     tiled = None if guard else transpose_kernel(what, extents, source, result, target)
     turned = tiled or exchange_kernel(what, extents, source, result, target, guard)
-    return turned or pointwise_kernel(what, extents, (source,), result, Expression(1, ()), target, guard)
+    mixed = None if turned or guard else interleave_kernel(what, extents, source, result, target)
+    return turned or mixed or pointwise_kernel(what, extents, (source,), result, Expression(1, ()), target, guard)
 
 
 def cast(problem: Problem, target: Target) -> list[Candidate]:

@@ -21,6 +21,7 @@ import zoo
 
 DESIGNS = zoo.NETWORKS | zoo.ODD | zoo.FURTHER
 NAMES = list(DESIGNS)
+SOME = [pytest.param(name, marks=pytest.mark.slow if name in zoo.FURTHER else ()) for name in NAMES]
 ALIVE = 0.05, 25.0
 """Root mean square of a tensor."""
 SPREAD = 100 * 1e-4
@@ -63,7 +64,7 @@ def check_alive(built: zoo.Built) -> None:
         assert np.abs(values[name] - other).max() > SPREAD * np.abs(values[name]).max()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME)
 def test_reduced_network_is_alive(name: str, tmp_path: Path) -> None:
     check_alive(small(name, tmp_path))
 
@@ -95,7 +96,7 @@ def test_both_forms_are_one_network(name: str, tmp_path: Path) -> None:
         assert np.array_equal(stored.reshape(expected.shape), expected), label
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME)
 def test_graph_is_flat_nnef(name: str, tmp_path: Path) -> None:
     built = small(name, tmp_path)
     document = parse_document((built.nnef / "graph.nnef").read_text())
