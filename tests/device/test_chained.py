@@ -26,8 +26,8 @@ TEXTS = {
     "small steps": (INPUT + "a = sum_reduce(x, axes = [1, 2, 3]); b = softmax(x); c = sum_reduce(b, axes = [2, 3]); "
                     "y = mul(softmax(c), a);"),
     "memory used again": INPUT + "".join(
-        f"t{n} = softmax({'x' if n == 0 else f't{n - 1}'}, axes = [{1 + n % 3}]); " for n in range(69)
-    ) + "y = add(t68, softmax(x));",
+        f"t{n} = softmax({'x' if n == 0 else f't{n - 1}'}, axes = [{1 + n % 3}]); " for n in range(41)
+    ) + "y = add(t40, softmax(x));",
     "integers": INPUT + "a = argmax_reduce(softmax(x), axes = [1]); y = transpose(a, axes = [0, 1, 3, 2]);",
 }  # fmt: skip
 
