@@ -17,7 +17,7 @@ ${grid.split(p.axes, p.counts)}\
         y[item] = value;
 % else:
         const int inside = ${p.inside(range(LAST))};
-        const ${p.index} from = ${p.at(LAST)}, to = ${p.to};
+        const ${p.index} from = inside ? ${p.at(LAST)} : 0, to = ${p.to};
         const int first = step * ${V}, i = first - (${p.before[LAST]});
         if (inside && i >= 0 && i + ${V} <= ${p.x[LAST]} && first + ${V} <= ${p.y[LAST]}) {
             vstore${V}(vload${V}(0, x + from + i), 0, y + to + first);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -138,12 +138,9 @@ def conv_few(
     if groups > 1 or x.block == 1 or y.block > 1 or y.spec.shape[1] > MOST_RESULTS:
         return None
     (tile,) = sizes or few_tiles(y, target)[0]
-    kernel = ConvFew(x, y, extras, epilogue, geometry, tile, Grid(0, 0, 0))
-    n, depth, height, tiles = kernel.counts
+    kernel = ConvFew(x, y, extras, epilogue, geometry, tile, Grid.of(1, target, x.block))
     cost = geometry.taps * kernel.in_blocks * tile * kernel.results
-    return ConvFew(
-        x, y, extras, epilogue, geometry, tile, Grid.of(n * depth * height * tiles, target, x.block, cost)
-    )  # fmt: skip
+    return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, x.block, cost))
 
 
 def few_tiles(y: Access, target: Target) -> list[Sizes]:

@@ -10,14 +10,13 @@ from typing import ClassVar
 from nnef_cl.codegen.access import is_wide, offset
 from nnef_cl.codegen.ctypes import index_literal, index_type, stored_type
 from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.kernels.exchange import SMALLEST
 from nnef_cl.codegen.kernels.pointwise import Strided, merge_axes
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.layout import Shape
 
 ROWS = (2, 3)
-SMALLEST = 4
-"""Lanes below which vectors are no better than single elements."""
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if traffic["rate"] is not None:
         gaps = "Poisson" if traffic["poisson"] else "uniform"
         loop = f"open loop: {traffic['rate']:g} per second, {gaps}"
-    yield "requests", f"{facts['requests']}, {loop}, on {report['streams']} streams"
+    streams = report["streams"]
+    yield "requests", f"{facts['requests']}, {loop}, on {streams} stream{'s' if streams > 1 else ''}"
     yield "throughput", f"{facts['throughput_per_s']:.1f} items/s (batch {report['batch']})"
     yield "latency", ", ".join(f"{name} {value:.3f}" for name, value in latency.items() if name != "mean") + " ms"
     waits = {name: max(0.0, latency[name] - shares["alone_ms"]) for name in ("p50", "p99")}

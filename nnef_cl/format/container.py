@@ -16,6 +16,7 @@ import gzip
 import io
 import mmap
 import re
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -281,7 +282,7 @@ def _gzip_members(path: Path, size: int, headers_only: bool) -> Iterator[tuple[s
             gzip.GzipFile(path) as stream,
             _Bounded(stream, limit, path) as bounded,
             tarfile.open(fileobj=bounded, mode="r|") as tar,
-            tempfile.SpooledTemporaryFile(IN_MEMORY) as unpacked,
+            tempfile.SpooledTemporaryFile(_in_memory()) as unpacked,
         ):
             for name, member in _files(tar, str(path)):
                 if member.size > limit:
@@ -313,9 +314,18 @@ def _copy(file: IO[bytes], size: int, target: IO[bytes]) -> None:
         size -= len(piece)
 
 
+def _in_memory() -> int:
+    """Bytes that are unpacked without a file: all of them where there is no folder for one."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return sys.maxsize
+    return IN_MEMORY
+
+
 def _whole(file: IO[bytes]) -> memoryview:
     """All of a temporary file, mapped where it is one on disk."""
-    if file.tell() <= IN_MEMORY:
+    if file.tell() <= _in_memory():
         file.seek(0)
         return memoryview(file.read())
     file.flush()

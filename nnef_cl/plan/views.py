@@ -67,8 +67,7 @@ def _slice_begin(node: Node, spec: TensorSpec) -> int | None:
     cut = max((axis for axis in range(len(whole)) if part[axis] != whole[axis]), default=0)
     if math.prod(part[:cut]) > 1:
         return None
-    size = spec.bytes // max(1, math.prod(whole))
-    return size * sum(first * math.prod(whole[axis + 1 :]) for axis, first in enumerate(begin))
+    return spec.dtype.bytes * sum(first * math.prod(whole[axis + 1 :]) for axis, first in enumerate(begin))
 
 
 def _parts(node: Node, graph: Graph, target: Target) -> Iterator[tuple[str, View]]:

@@ -62,4 +62,4 @@ def test_every_tile(selector: str) -> None:
     for _ in range(count):
         with Session(graph, open_device(selector), STANDARD | INTERNAL, choose=choose) as session:
             compare("tile", session.run(inputs)["y"], expected, 2e-5)
-    assert len(tried) == count > 1
+    assert count > 1 and len(tried) == (count if open_device(selector).target.vector_width >= 4 else 0)

@@ -37,10 +37,10 @@ CASES = {
                   "y = concat([softmax(a), softmax(b)], axis = 1);", 1),
     "rows": (ROWS + "c = softmax(a); d = slice(c, axes = [0], begin = [8], end = [24]); e = slice(c, axes = [0], begin = [16], end = [0]); "
              "y = add(add(max_reduce(d, axes = [0]), max_reduce(softmax(e), axes = [0])), b);", 0),
-    "one step of some": ("a = external(shape = [1, 6, 64]); b = external(shape = [1, 64]); c = softmax(a); "
+    "one step of some": ("a = external(shape = [1, 6, 128]); b = external(shape = [1, 128]); c = softmax(a); "
                          "d = slice(c, axes = [1, 0], begin = [4, 0], end = [3, 1], stride = [-1, 1]); "
-                         "e = slice(c, axes = [1, 2], begin = [2, 32], end = [3, 64]); "
-                         "y = add(mul(reshape(d, shape = [1, 64]), b), pad(reshape(e, shape = [1, 32]), padding = [(0, 0), (0, 32)]));", 0),
+                         "e = slice(c, axes = [1, 2], begin = [2, 64], end = [3, 128]); "
+                         "y = add(mul(reshape(d, shape = [1, 128]), b), pad(reshape(e, shape = [1, 64]), padding = [(0, 0), (0, 64)]));", 0),
     "channels": (MAPS + "c = softmax(a); y = add(softmax(slice(c, axes = [1], begin = [16], end = [0])), "
                  "slice(softmax(b), axes = [1], begin = [0], end = [16]));", 0),
     "not in one piece": (MAPS + "y = add(softmax(slice(softmax(a), axes = [2], begin = [1], end = [3])), "

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,6 +249,16 @@ def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_container(path)
     monkeypatch.setenv("NNEF_CL_MAX_EXPANSION", str(16 << 20))
     assert open_container(path).read_text("graph.nnef")
+
+
+def test_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    content = np.random.default_rng(0).bytes(container.IN_MEMORY + 1)
+    path = stored(tmp_path / "m.tgz", gzip.compress(tar_of({**FILES, "large.dat": content}), 1))
+    assert bytes(open_container(path).open_tensor("large")) == content
 
 
 def test_no_room_to_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
