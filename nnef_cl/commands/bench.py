@@ -77,7 +77,15 @@ def bench(
         int | None,
         typer.Option(
             "--in-flight", min=1, max=4096, show_default=False,
-            help="Closed loop: requests under way; default: two per stream, one with --hint latency.",
+            help="Closed loop: requests under way; default: two per stream (with --batching twice SIZE), one with "
+            "--hint latency.",
+        ),
+    ] = None,
+    batching: Annotated[
+        str | None,
+        typer.Option(
+            "--batching", metavar="SIZE[,DELAY_MS]", show_default=False,
+            help="Gather up to SIZE requests into one run, each waiting at most DELAY_MS (2) for others.",
         ),
     ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Throughput and latency over batches and streams.")] = False,
@@ -85,7 +93,7 @@ def bench(
         str | None, typer.Option("--batches", metavar="LIST", help="Of --sweep; default 1,2,4,8.", show_default=False)
     ] = None,
     blocks: Annotated[
-        int, typer.Option("--blocks", min=1, max=10_000, help="Of 6 runs of each engine, with --vs.")
+        int, typer.Option("--blocks", min=1, max=10_000, help="Of each engine, with --vs (6 runs) or --batching.")
     ] = 10,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", metavar="FILE", help="A report of --json to compare with.")
@@ -121,8 +129,9 @@ def bench(
         "tuning": tuning,
     }  # fmt: skip
     asked = throughput.Asked(
-        streams, requests, rate, arrivals, in_flight, sweep, batches, hint and hint.value, seconds, blocks, seed
-    )
+        streams, requests, rate, arrivals, in_flight, throughput.gathered(batching), sweep, batches,
+        hint and hint.value, seconds, blocks, seed,
+    )  # fmt: skip
     if asked.wanted or (hint is HintChoice.throughput and not peers):
         if baseline is not None:
             raise UsageError("--baseline compares single runs: leave it out, or --streams and its like")

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import re
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from nnef_cl.errors import Error, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nnef_cl.gathering import Batching
     from nnef_cl.peers import Peer
     from nnef_cl.peers.engine import Submit
     from nnef_cl.session import Session
@@ -30,6 +33,10 @@ LEAST = 20
 """Requests that a measurement has at least, where their number is not said."""
 PER_STREAM = 2
 """Requests under way per stream for throughput: the next one is there when one is done."""
+ROUNDS = 2
+"""Requests of a block with gathering, at least, for each under way: the last ones may be too few for a batch."""
+ONE_BY_ONE = "one by one"
+"""The engine that gets the same requests as nnef-cl without gathering them."""
 SWEPT_BATCHES, SWEPT_STREAMS = "1,2,4,8", "1,2,4"
 
 
@@ -49,6 +56,7 @@ class Asked:
     rate: float | None
     arrivals: Arrivals
     in_flight: int | None
+    batching: Batching | None
     sweep: bool
     batches: str | None
     hint: str | None
@@ -59,7 +67,8 @@ class Asked:
     @property
     def wanted(self) -> bool:
         """Whether many requests are measured, not single runs."""
-        return self.sweep or any(one is not None for one in (self.streams, self.requests, self.rate, self.in_flight))
+        given = (self.streams, self.requests, self.rate, self.in_flight, self.batching)
+        return self.sweep or any(one is not None for one in given)
 
     def check(self, peers: bool) -> None:
         """Raises UsageError for options that do not go together."""
@@ -71,8 +80,19 @@ class Asked:
             raise UsageError("--rate: expected a number above 0")
         if self.sweep and (self.rate is not None or peers):
             raise UsageError("--sweep goes with neither --rate nor --vs")
+        if self.batching is not None:
+            self._check_batching(self.batching, peers)
         if not self.sweep:
             common.stream_count(self.streams or "auto")
+
+    def _check_batching(self, batching: Batching, peers: bool) -> None:
+        if self.sweep or peers:
+            raise UsageError("--batching goes with neither --sweep nor --vs, whose engines gather nothing")
+        if self.by_hint == "latency":
+            raise UsageError("--batching needs many requests under way: leave out --hint latency")
+        if self.in_flight is not None and self.in_flight < batching.least:
+            message = f"--in-flight {self.in_flight}: batches of --batching {batching.max_size} need {batching.least}"
+            raise UsageError(f"{message} requests under way at least")
 
     @property
     def by_hint(self) -> str:
@@ -84,7 +104,24 @@ class Asked:
         return common.stream_count(self.streams or ("auto" if self.by_hint == "throughput" else "1"))
 
     def under_way(self, streams: int) -> int:
-        return self.in_flight or streams * (PER_STREAM if self.by_hint == "throughput" else 1)
+        at_once = self.batching.max_size if self.batching is not None else 1
+        return self.in_flight or streams * at_once * (PER_STREAM if self.by_hint == "throughput" else 1)
+
+
+def gathered(text: str | None) -> Batching | None:
+    """'SIZE' or 'SIZE,DELAY_MS' -> how requests are gathered. UsageError."""
+    from nnef_cl.errors import InputError
+    from nnef_cl.gathering import Batching
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9})(?:,([0-9]{1,9}(?:\.[0-9]{1,9})?))?", text)
+    if found is None:
+        raise UsageError(f"--batching '{text}': expected requests and perhaps milliseconds, such as 8 or 8,2.5")
+    try:
+        return Batching(int(found[1])) if found[2] is None else Batching(int(found[1]), float(found[2]))
+    except InputError as error:
+        raise UsageError(f"--batching '{text}': {str(error).removeprefix('batching, ')}") from None
 
 
 def bench(
@@ -111,57 +148,74 @@ def _measured(
     from nnef_cl.bench import batch_items
     from nnef_cl.preprocess import random_inputs
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        onnx = versus.exported(model, Path(folder), loading) if peers else None
-        with common.open_streams(model, asked.loaded, loading) as session, session.state_kept():
-            inputs = random_inputs(session.inputs, asked.seed)
-            report = reports.facts(model, session) | {"load_s": dict(session.timings)}
-            report["load_s"]["total"] = sum(session.timings.values())
-            shares = measure_shares(model, session, inputs, loading)
-            engines: dict[str, Submit] = {versus.OURS: partial(session.submit, inputs)}
-            versions: dict[str, str] = {}
-            parallel: dict[str, int] = {}
-            if onnx is not None:
-                opened = versus.opened(session, onnx, inputs, peers, asked.by_hint)
-                engines = {engine.name: engine.submit for engine in opened.engines if engine.submit is not None}
-                parallel = {engine.name: engine.parallel for engine in opened.engines}
-                versions = {peer.name: peer.version for peer in peers}
-                report["errors"] = dict(opened.errors)
-            blocks = asked.blocks if peers else 1
-            traffic = traffic_of(asked, session.streams, engines[versus.OURS], blocks)
-            served = in_turn(engines, traffic, blocks, parallel if asked.in_flight is None else {})
-            items, streams = batch_items(session.inputs), session.streams
-    report["software"] |= versions
-    report["options"] = options_of(asked, loading)
-    report |= {"streams": streams, "batch": items, "traffic": dataclasses.asdict(traffic) | {"blocks": blocks}}
-    report["engines"] = {name: loop_facts(found, items) for name, found in served.items()}
-    report["shares"] = share_facts(shares, served[versus.OURS], traffic)
-    if peers:
-        report["leads"] = {peer.name: lead_facts(served[versus.OURS], served[peer.name]) for peer in peers}
-    return report, {name: [one.latencies for one in found] for name, found in served.items()}
+    with contextlib.ExitStack() as opened:
+        onnx = None
+        if peers:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            onnx = versus.exported(model, Path(folder), loading)
+        session = opened.enter_context(common.open_streams(model, asked.loaded, loading | {"batching": asked.batching}))
+        opened.enter_context(session.state_kept())
+        inputs = random_inputs(session.inputs, asked.seed)
+        report = reports.facts(model, session) | {"load_s": dict(session.timings)}
+        report["load_s"]["total"] = sum(session.timings.values())
+        shares = measure_shares(model, session, inputs, loading, kernels=asked.batching is None)
+        engines: dict[str, Submit] = {versus.OURS: partial(session.submit, inputs)}
+        parallel: dict[str, int] = {}
+        if onnx is not None:
+            found = versus.opened(session, onnx, inputs, peers, asked.by_hint)
+            engines = {engine.name: engine.submit for engine in found.engines if engine.submit is not None}
+            parallel = {engine.name: engine.parallel for engine in found.engines}
+            report["errors"] = dict(found.errors)
+        if asked.batching is not None:
+            plain = opened.enter_context(common.open_session(model, streams=session.streams, **loading))
+            engines[ONE_BY_ONE] = partial(plain.submit, inputs)
+        blocks = asked.blocks if len(engines) > 1 else 1
+        traffic, blocks = traffic_of(asked, session.streams, engines[versus.OURS], blocks)
+        before = session.batches
+        served = in_turn(engines, traffic, blocks, parallel if asked.in_flight is None else {})
+        if asked.batching is not None:
+            report["batching"] = batching_facts(asked.batching, before, session.batches)
+        report |= {"streams": session.streams, "batch": batch_items(session.inputs)}
+    report["software"] |= {peer.name: peer.version for peer in peers}
+    report |= {"options": options_of(asked, loading), "traffic": dataclasses.asdict(traffic) | {"blocks": blocks}}
+    report["engines"] = {name: loop_facts(one, report["batch"]) for name, one in served.items()}
+    ours = served[versus.OURS]
+    report["shares"] = share_facts(shares, ours, traffic)
+    if len(served) > 1:
+        report["leads"] = {name: lead_facts(ours, one) for name, one in served.items() if name != versus.OURS}
+    return report, {name: [block.latencies for block in one] for name, one in served.items()}
 
 
-def measure_shares(model: Path, session: Session, inputs: Mapping[str, Any], loading: dict[str, Any]) -> Shares:
-    """Of one request, each part by itself."""
+def measure_shares(
+    model: Path, session: Session, inputs: Mapping[str, Any], loading: dict[str, Any], kernels: bool = True
+) -> Shares:
+    """Of one request, each part by itself. kernels: whether those of single requests are what runs."""
     from nnef_cl.bench import device_seconds
     from nnef_cl.device.manager import open_devices
     from nnef_cl.throughput import Shares, alone_seconds, transfer_seconds
 
-    kernels = device_seconds(lambda profile: common.open_session(model, profile=profile, **loading), inputs)
+    seconds = None
+    if kernels:
+        seconds = device_seconds(lambda profile: common.open_session(model, profile=profile, **loading), inputs)
     copies = transfer_seconds(open_devices(loading["device"])[0], session.inputs, session.outputs)
-    return Shares(alone_seconds(partial(session.submit, inputs)), kernels, copies)
+    return Shares(alone_seconds(partial(session.submit, inputs, stream=0)), seconds, copies)
 
 
-def traffic_of(asked: Asked, streams: int, submit: Submit, blocks: int) -> Traffic:
-    """Of one block; `submit` is warm afterwards."""
+def traffic_of(asked: Asked, streams: int, submit: Submit, blocks: int) -> tuple[Traffic, int]:
+    """Of one block, and how many blocks there are: at most so many."""
     from nnef_cl.throughput import Traffic, requests_for
 
     under_way = asked.under_way(streams)
-    fitting = requests_for(asked.seconds, submit, under_way, LEAST)
-    if asked.rate is not None:
-        fitting = max(LEAST, round(asked.rate * asked.seconds))
-    count = -(-(asked.requests or fitting) // blocks)
-    return Traffic(count, under_way, asked.rate, asked.arrivals is Arrivals.poisson, asked.seed)
+    least = LEAST if asked.batching is None else max(LEAST, ROUNDS * under_way)
+    count = asked.requests
+    if count is None and asked.rate is not None:
+        count = max(least, round(asked.rate * asked.seconds))
+    if count is None:
+        count = requests_for(asked.seconds, submit, under_way, least)
+    if asked.batching is not None:
+        blocks = max(1, min(blocks, count // (ROUNDS * under_way)))
+    traffic = Traffic(-(-count // blocks), under_way, asked.rate, asked.arrivals is Arrivals.poisson, asked.seed)
+    return traffic, blocks
 
 
 def in_turn(
@@ -207,6 +261,11 @@ def loop_facts(served: Sequence[Served], items: int) -> dict[str, Any]:
     }
 
 
+def batching_facts(batching: Batching, before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Any]:
+    """For JSON: what was asked for, and what `session.batches` counted in between."""
+    return dataclasses.asdict(batching) | {name: count - before[name] for name, count in after.items()}
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     import numpy as np
 
@@ -244,7 +303,7 @@ def show_loop(out: Console, report: Mapping[str, Any]) -> None:
         table.add_row(name, f"{facts['throughput_per_s']:.1f}", *cells)
     out.print()
     out.print(table)
-    out.print(f"\n{report['traffic']['blocks']} blocks in turn; lead: items/s of {versus.OURS} over the peer's")
+    out.print(f"\n{report['traffic']['blocks']} blocks in turn; lead: items/s of {versus.OURS} over the other's")
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -257,6 +316,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     streams = report["streams"]
     yield "requests", f"{facts['requests']}, {loop}, on {streams} stream{'s' if streams > 1 else ''}"
     yield "throughput", f"{facts['throughput_per_s']:.1f} items/s (batch {report['batch']})"
+    if "batching" in report:
+        yield "gathered", _gathered(report["batching"])
     yield "latency", ", ".join(f"{name} {value:.3f}" for name, value in latency.items() if name != "mean") + " ms"
     waits = {name: max(0.0, latency[name] - shares["alone_ms"]) for name in ("p50", "p99")}
     yield "queueing", (
@@ -271,6 +332,12 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"device {part['device']} ({shares['device_ms']:.3f} ms in kernels per request), "
             f"transfers {part['transfer']}, host or idle {part['host_or_idle']}: {shares['verdict']}"
         )
+
+
+def _gathered(facts: Mapping[str, Any]) -> str:
+    mean = f" of {facts['batched'] / facts['batches']:.1f} requests on average" if facts["batches"] else ""
+    asked = f"up to {facts['max_size']} within {facts['max_delay_ms']:g} ms"
+    return f"{asked}: {facts['batches']} batches{mean}, {facts['alone']} requests alone (warm-up included)"
 
 
 # Sweep -----------------------------------------------------------------------------------------------------
@@ -312,7 +379,7 @@ def _point(model: Path, asked: Asked, loading: dict[str, Any], streams: int) -> 
         inputs = random_inputs(session.inputs, asked.seed)
         submit = partial(session.submit, inputs)
         shares = measure_shares(model, session, inputs, loading)
-        traffic = traffic_of(asked, session.streams, submit, 1)
+        traffic, _ = traffic_of(asked, session.streams, submit, 1)
         served = in_turn({versus.OURS: submit}, traffic, 1, {})[versus.OURS]
         facts = loop_facts(served, batch_items(session.inputs)) | {"shares": share_facts(shares, served, traffic)}
         return reports.facts(model, session) | {"point": facts}

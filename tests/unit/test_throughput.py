@@ -15,9 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from nnef_cl.commands import app
-from nnef_cl.commands.throughput import Arrivals, Asked, in_turn, loop_facts
+from nnef_cl.commands.throughput import Arrivals, Asked, gathered, in_turn, loop_facts, traffic_of
 from nnef_cl.demo import model_folder
 from nnef_cl.errors import Error, InputError, UsageError
+from nnef_cl.gathering import Batching
 from nnef_cl.throughput import Served, Shares, Traffic, alone_seconds, drive, requests_for
 
 MODEL = str(model_folder())
@@ -154,7 +155,7 @@ def invoke(*arguments: object) -> Any:
 
 
 def asked(**options: Any) -> Asked:
-    given = dict.fromkeys(("streams", "requests", "rate", "in_flight", "batches", "hint")) | {
+    given = dict.fromkeys(("streams", "requests", "rate", "in_flight", "batching", "batches", "hint")) | {
         "arrivals": Arrivals.poisson, "sweep": False, "seconds": 1.0, "blocks": 2, "seed": 0,
     }  # fmt: skip
     return Asked(**(given | options))
@@ -162,9 +163,24 @@ def asked(**options: Any) -> Asked:
 
 def test_what_asks_for_many_requests() -> None:
     assert not asked().wanted and not asked(hint="throughput").wanted
-    assert all(asked(**one).wanted for one in ({"streams": "2"}, {"requests": 1}, {"rate": 1.0}, {"sweep": True}))
+    assert all(asked(**one).wanted for one in ({"streams": "2"}, {"requests": 1}, {"rate": 1.0}, {"sweep": True}, {"batching": Batching()}))
     assert asked().loaded == "auto" and asked(hint="latency").loaded == 1 and asked(streams="3").loaded == 3
     assert asked().under_way(2) == 4 and asked(hint="latency").under_way(2) == 2 and asked(in_flight=7).under_way(2) == 7
+    assert asked(batching=Batching(8)).under_way(2) == 32 and asked(batching=Batching(8), in_flight=7).under_way(2) == 7
+
+
+def test_what_is_gathered() -> None:
+    assert gathered(None) is None and gathered("16") == Batching(16) and gathered("16,0.5") == Batching(16, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "requests", "blocks"),
+    [({"requests": 33}, 17, 2), ({"rate": 100.0}, 17, 6), ({"requests": 9}, 9, 1), ({"seconds": 1e-9}, 20, 1)],
+)
+def test_blocks_are_long_enough_for_batches(options: dict[str, Any], requests: int, blocks: int) -> None:
+    """Of twice the 8 requests that are under way, at least."""
+    traffic, count = traffic_of(asked(batching=Batching(4), **options), 1, done_at_once, 10)
+    assert (traffic.requests, traffic.in_flight, count) == (requests, 8, blocks)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +195,15 @@ def test_what_asks_for_many_requests() -> None:
         ("--sweep --batches 1,x", "--batches '1,x': expected numbers"),
         ("--batches 1", "--batches is for --sweep"),
         ("--streams 2 --baseline x.json", "x.json"),
+        ("--batching 8,", "--batching '8,': expected requests and perhaps milliseconds"),
+        ("--batching x", "--batching 'x': expected"),
+        ("--batching 1", "--batching '1': max_size: expected 2 to 1024 requests, got 1"),
+        ("--batching 8,60001", "--batching '8,60001': max_delay_ms: expected 0 to 60000"),
+        ("--batching 8 --sweep", "--batching goes with neither --sweep nor --vs"),
+        ("--batching 8 --vs onnxruntime", "--batching goes with neither --sweep nor --vs"),
+        ("--batching 8 --hint latency", "--batching needs many requests under way"),
+        ("--batching 8 --in-flight 3", "--in-flight 3: batches of --batching 8 need 4 requests under way"),
+        ("--batching 8 --baseline BEFORE", "--baseline compares single runs"),
         ("--hint throughput --baseline BEFORE", "--baseline compares single runs"),
     ],
 )
@@ -219,6 +244,23 @@ def test_loops_are_reported(tmp_path: Path, options: str) -> None:
     for word in ("requests ", "throughput ", "latency ", "queueing ", "occupancy ", shares["verdict"]):
         assert word in result.stdout
     assert (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@needs_device
+@pytest.mark.parametrize("options", ["--streams 1 --requests 24", "--rate 400 -t 0.1", "--in-flight 3 --requests 24"])
+def test_gathered_requests_are_reported(tmp_path: Path, options: str) -> None:
+    result = invoke("--batching", "2,50", *options.split(), "-b", 2, "--json", tmp_path / "b.json")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "b.json").read_text())
+    facts, blocks = report["batching"], report["traffic"]["blocks"]
+    assert (facts["max_size"], facts["max_delay_ms"]) == (2, 50) and facts["batches"] > 0
+    assert 2 * facts["batches"] >= facts["batched"] > 0
+    requests = blocks * (report["traffic"]["requests"] + report["traffic"]["in_flight"])
+    assert facts["batched"] + facts["alone"] == requests
+    assert set(report["engines"]) == {"nnef-cl", "one by one"} and report["leads"]["one by one"]["median"] > 0
+    assert report["shares"]["of_wall"] == {}
+    assert report["traffic"]["in_flight"] == (3 if "--in-flight" in options else 4 * report["streams"])
+    assert "gathered " in result.stdout and "\none by one " in result.stdout and "occupancy" not in result.stdout
 
 
 @needs_device
