@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.codegen.kernel import Kernel, pack_into
-from nnef_cl.codegen.kernels.chain import Chain
+from nnef_cl.codegen.kernels.chain import DONE, Chain
 from nnef_cl.device.ahead import Job, Launch
 from nnef_cl.device.cache import Cache
 from nnef_cl.device.manager import Device
@@ -111,6 +111,12 @@ class Executable:
         release(self.device, self._own, os.getpid())
 
 
+def new_bytes(plan: Plan, lender: Plan) -> int:
+    """Of the plan's weights that the lender's are not."""
+    there = set(map(_content, lender.weights))
+    return sum(weight.bytes for weight in plan.weights if _content(weight) not in there)
+
+
 def _content(weight: Weight) -> Hashable:
     """Equal where two weights, both alive, hold the same bytes."""
     factors = tuple((factor.shape, factor.dtype.str, factor.tobytes()) for factor in weight.constant.factors)
@@ -170,5 +176,9 @@ def _job(plan: Plan, kernels: Sequence[Kernel], cache: Cache) -> Job:
 
 
 def _launch(plan: Plan, step: Step) -> Launch:
+    """A chain's finds nothing left to do and touches its counters alone: the whole network would take a run's time."""
     sizes = [plan.bytes_of(buffer) for buffer in step.arguments]
-    return Launch(step.kernel.name, step.kernel.global_size, step.kernel.local_size, sizes)
+    chain = isinstance(step.kernel, Chain)
+    if chain:
+        sizes[:-1] = [1] * (len(sizes) - 1)
+    return Launch(step.kernel.name, step.kernel.global_size, step.kernel.local_size, sizes, DONE if chain else 0)

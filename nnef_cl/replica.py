@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TypeVar
 
 from nnef_cl import passes
 from nnef_cl.device.manager import Device
 from nnef_cl.errors import InputError
-from nnef_cl.executor import Executable, Progress
+from nnef_cl.executor import Executable, Progress, new_bytes
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.work import count_flops
@@ -25,7 +24,6 @@ SHORT = 0.5e-3
 """Seconds: requests of CPUs that are shorter gain nothing by a second one at the same time, or lose."""
 UNIT_FLOPS, BYTES = 50e9, 50e9
 """Per second, of a CPU's unit and of its caches, roughly."""
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -68,31 +66,56 @@ class Replica:
         self.executable.close()
 
 
-def make_replica(
-    graph: Graph, device: Device, ops: Table, choose: Choose, streams: int | str, progress: Progress | None,
-    timings: dict[str, float], lender: Replica | None = None,
-) -> Replica:  # fmt: skip
-    """graph: imported; streams: how many, or 'auto'. Adds the seconds of each stage to `timings`. lender: another on
-    the same device, whose weights are used where they are the same. Raises Error."""
+@dataclass(frozen=True)
+class Planned:
+    """A replica before anything is built or allocated. graph: after all passes; count: of streams; again: plans it
+    anew, with inputs and outputs apart."""
 
-    def timed(stage: str, action: Callable[[], Result]) -> Result:
-        started = time.perf_counter()
-        result = action()
-        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - started
-        return result
+    graph: Graph
+    plan: Plan
+    device: Device
+    count: int
+    again: Callable[[], Plan]
 
-    def planned() -> tuple[Graph, Plan]:
-        final = passes.run(graph, ops, device.target)
-        return final, build_plan(final, ops, device.target, choose)
 
-    final, plan = timed("plan", planned)
+def plan_replica(
+    graph: Graph, device: Device, ops: Table, choose: Choose, streams: int | str, timings: dict[str, float]
+) -> Planned:
+    """graph: imported; streams: how many, or 'auto'. Adds the seconds that it takes to `timings`. Raises Error."""
+    started = time.perf_counter()
+    final = passes.run(graph, ops, device.target)
+    plan = build_plan(final, ops, device.target, choose)
+    timings["plan"] = timings.get("plan", 0.0) + time.perf_counter() - started
     count = stream_count(streams, plan, count_flops(final, ops))
-    executable = Executable(plan, device, progress, count, lender.executable if lender is not None else None)
+    return Planned(final, plan, device, count, partial(build_plan, final, ops, device.target, choose, apart=True))
+
+
+def check_together(one: Planned, other: Planned) -> None:
+    """Raises OutOfMemoryError where their device has no room for both; the other uses the one's weights where they are
+    the same."""
+    need = one.plan.weight_bytes + new_bytes(other.plan, one.plan)
+    need += sum(planned.count * planned.plan.stream_bytes for planned in (one, other))
+    one.device.check_budget(need, max(size for planned in (one, other) for size in (*planned.plan.arenas, 0)))
+
+
+def make_replica(
+    planned: Planned, progress: Progress | None, timings: dict[str, float], lender: Replica | None = None
+) -> Replica:
+    """Adds the seconds of each stage to `timings`. lender: another on the same device, whose weights are used where
+    they are the same. Raises Error."""
+
+    def timed(stage: str, action: Callable[[], None]) -> None:
+        started = time.perf_counter()
+        action()
+        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - started
+
+    lent = lender.executable if lender is not None else None
+    executable = Executable(planned.plan, planned.device, progress, planned.count, lent)
     try:
         timed("compile", executable.compile)
         timed("upload", executable.upload)
-        plan_apart = partial(build_plan, final, ops, device.target, choose, apart=True)
-        return Replica(final, executable, tuple(Stream(executable) for _ in range(count)), plan_apart)
+        streams = tuple(Stream(executable) for _ in range(planned.count))
+        return Replica(planned.graph, executable, streams, planned.again)
     except BaseException:
         executable.close()
         raise

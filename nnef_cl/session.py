@@ -30,10 +30,10 @@ from nnef_cl.device.manager import Device, open_devices
 from nnef_cl.device.rules import Rules
 from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
 from nnef_cl.executor import Progress
-from nnef_cl.format.container import tensor_name
+from nnef_cl.format.container import open_container, tensor_name
 from nnef_cl.gathering import Batching, Gatherer, Gathering, enlarged
 from nnef_cl.images import Image, with_images
-from nnef_cl.importer import AUTO, import_model
+from nnef_cl.importer import AUTO, ModelReader
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
@@ -41,7 +41,7 @@ from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import PRECISIONS, Choose, first
 from nnef_cl.plan.tuned import tuned
 from nnef_cl.pool import Pool
-from nnef_cl.replica import Replica, make_replica
+from nnef_cl.replica import Replica, check_together, make_replica, plan_replica
 from nnef_cl.source import Source
 from nnef_cl.state import State
 from nnef_cl.stream import NEW, Arrays
@@ -87,15 +87,14 @@ def load(
     started = time.perf_counter()
     source = Source.of(Path(path))
 
-    def read(shapes: Mapping[str, tuple[int, ...]] | None) -> Graph:
-        return import_model(source.path, shapes=shapes, dialect=dialect, table=ops)
-
-    imported = read(_shapes(shapes))
-    graph = with_images(imported, inputs)
-    gathering = None
-    if batching is not None:
-        larger = enlarged(imported, read, ops, batching.max_size)
-        gathering = Gathering(batching, with_images(larger, inputs))
+    extents, gathering = _shapes(shapes), None
+    with open_container(source.path) as container:
+        model = ModelReader(container, ops, dialect)
+        imported = model.graph(extents)
+        graph = with_images(imported, inputs)
+        if batching is not None:
+            larger = enlarged(imported, model.graph, ops, batching.max_size)
+            gathering = Gathering(batching, with_images(larger, inputs))
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started
@@ -140,14 +139,20 @@ class Session:
         self._reasons = [one.reason for one in (device, *(other for other, _ in others))]
         asked = replace(graph, outputs=(*graph.outputs, *_kept(graph, keep)))
         larger = None if gathering is None else gathering.returning(asked)
+        plans = []
+        for one, how in [(device, choose), *others]:
+            single = plan_replica(asked, one, ops, how, streams, self.timings)
+            batch = None if larger is None else plan_replica(larger, one, ops, how, single.count, self.timings)
+            if batch is not None:
+                check_together(single, batch)
+            plans.append((single, batch))
         replicas: list[Replica] = []
         batched: list[Replica] = []
         try:
-            for one, how in [(device, choose), *others]:
-                replicas.append(make_replica(asked, one, ops, how, streams, progress, self.timings))
-                if larger is not None:
-                    lender = replicas[-1]
-                    batched.append(make_replica(larger, one, ops, how, streams, progress, self.timings, lender))
+            for single, batch in plans:
+                replicas.append(make_replica(single, progress, self.timings))
+                if batch is not None:
+                    batched.append(make_replica(batch, progress, self.timings, replicas[-1]))
         except BaseException:
             for replica in (*batched, *replicas):
                 replica.close()

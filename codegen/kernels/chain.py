@@ -14,6 +14,8 @@ MOST_SHARES = 16
 """Each worker looks at every share of a stage when its own is done."""
 CHUNKS = 32
 """A share is taken in about so many pieces."""
+DONE = 0x7F
+"""Every byte of counters that say that all groups have been taken and finished."""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ Finished = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel with its sizes and those of its buffers, in bytes."""
+    """A kernel with its sizes and those of its buffers, in bytes. fill: every byte of these."""
 
     kernel: str
     global_size: Sequence[int]
     local_size: Sequence[int]
     buffers: Sequence[int]
+    fill: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnef_cl.errors import InputError, RuleError
-from nnef_cl.format.container import GRAPH, open_container
+from nnef_cl.format.container import GRAPH, Container, open_container
 from nnef_cl.format.parser import parse_document
 from nnef_cl.format.printer import print_fragment
 from nnef_cl.format.quant_file import parse_quant
@@ -47,7 +47,7 @@ from nnef_cl.ir.verify import verify
 from nnef_cl.ops import STANDARD, is_custom
 from nnef_cl.ops.base import Op, Table
 
-__all__ = ["AUTO", "LENIENT", "STRICT", "Dialect", "TensorSource", "import_document", "import_model"]
+__all__ = ["AUTO", "LENIENT", "STRICT", "Dialect", "ModelReader", "TensorSource", "import_document", "import_model"]
 
 QUANT = "graph.quant"
 
@@ -62,19 +62,34 @@ def import_model(
     FileFormatError, UnsupportedError, ...), InputError, UsageError.
     """
     with open_container(path) as container:
+        return ModelReader(container, table, dialect).graph(shapes)
+
+
+class ModelReader:
+    """A model that is imported as often as it is asked for, with other shapes; each of its files is read once."""
+
+    def __init__(self, container: Container, table: Table, dialect: str) -> None:
+        """container: open as long as graphs are asked for. Raises ModelError, UsageError."""
         text = container.read_text(GRAPH)
         assert text is not None
-        document = parse_document(text, GRAPH)
+        self._document = parse_document(text, GRAPH)
         quant = container.read_text(QUANT)
-        entries = parse_quant(quant, QUANT) if quant is not None else ()
+        self._quant = parse_quant(quant, QUANT) if quant is not None else ()
+        self._dialect = choose_dialect(dialect, self._document)
+        self._container, self._table = container, table
+        self._tensors: dict[str, TensorFile] = {}
 
-        def tensors(label: str, _: SourcePosition) -> TensorFile:
-            return read_tensor_file(container.open_tensor(label), f"{label}.dat", table.readers)
-
+    def graph(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+        """As `import_model`."""
         return import_document(
-            document, table, tensors,
-            shapes=shapes, dialect=choose_dialect(dialect, document), quant=entries,
-        )  # fmt: skip
+            self._document, self._table, self._tensor, shapes=shapes, dialect=self._dialect, quant=self._quant
+        )
+
+    def _tensor(self, label: str, _: SourcePosition) -> TensorFile:
+        if label not in self._tensors:
+            buffer = self._container.open_tensor(label)
+            self._tensors[label] = read_tensor_file(buffer, f"{label}.dat", self._table.readers)
+        return self._tensors[label]
 
 
 def import_document(

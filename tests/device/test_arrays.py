@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from nnef_cl.device.arrays import device_array
 from nnef_cl.errors import DeviceError, InputError
 from nnef_cl.ir.tensor import TensorSpec
 from tests.device.test_session import GIVEN, NET, PAIR, WEIGHTS, A, random, save
-from tests.device.test_streams import COUNTER, LOOKUP
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +128,7 @@ def test_a_binding_computes_what_the_session_does(session: nnef_cl.Session, way:
         bound.run()
 
 
-@pytest.fixture(scope="module")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return save(tmp_path_factory.mktemp("counter") / "model", COUNTER, n=np.zeros((1, 4), np.float32))
-
-
-def test_a_binding_has_the_variables_of_its_stream(counter: Any, selector: str, way: str) -> None:
+def test_a_binding_has_the_variables_of_its_stream(counter: Path, selector: str, way: str) -> None:
     ones = np.ones((1, 4), np.float32)
     with nnef_cl.load(counter, device=selector, streams=2) as session:
         for stream, message in ((None, "stream=0 to 1"), (2, "expected 0 to 1, got 2")):
@@ -150,9 +145,8 @@ def test_a_binding_has_the_variables_of_its_stream(counter: Any, selector: str, 
     np.testing.assert_array_equal(bound.outputs["y"], 3 * ones)
 
 
-def test_a_fault_in_a_binding(tmp_path: Any, selector: str, way: str) -> None:
-    folder = save(tmp_path / "lookup", LOOKUP, t=np.arange(10, dtype=np.float32).reshape(5, 2))
-    with nnef_cl.load(folder, device=selector) as session, session.bind() as bound:
+def test_a_fault_in_a_binding(lookup: Path, selector: str, way: str) -> None:
+    with nnef_cl.load(lookup, device=selector) as session, session.bind() as bound:
         bound.inputs["i"][...] = (0, 5, 1)
         with pytest.raises(InputError, match="gather"):
             bound.run()

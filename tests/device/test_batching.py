@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +18,19 @@ import pyopencl.array as cla
 import pytest
 
 import nnef_cl
-from nnef_cl import Batching, Image
+from nnef_cl import Batching, Image, OutOfMemoryError, importer
 from nnef_cl.device import open_device
 from nnef_cl.errors import DeviceError, InputError
 from nnef_cl.gathering import Gatherer, joined, parts
 from nnef_cl.workers import Arrays, Outputs
+from tests.device.small import written
 from tests.device.test_groups import CPUS, GROUP, failing
-from tests.device.test_streams import COUNTER, LOOKUP, NET, inputs, wait_for_workers, written
+from tests.device.test_streams import inputs, wait_for_workers
 
 SIZE = 4
 LONG = 60_000.0
 """Milliseconds that no test waits: only full batches run."""
 PIXELS = "x = external<scalar>(shape = [1, 3, 4, 4]); y = mul(x, 2.0); z = mean_reduce(y, axes = [2, 3]);"
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    k = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
-    return written(tmp_path_factory.mktemp("net") / "model", NET, k=k)
-
-
-@pytest.fixture(scope="module")
-def lookup(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    table = np.arange(10, dtype=np.float32).reshape(5, 2)
-    return written(tmp_path_factory.mktemp("lookup") / "model", LOOKUP, t=table)
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +232,44 @@ def test_weights_are_there_once_where_they_are_packed_alike(tmp_path: Path, sele
         assert session.batches["batches"] == 1
 
 
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_files_are_read_once(net: Path, selector: str, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "archive":
+        with tarfile.open(tmp_path / "net.tgz", "w:gz") as archive:
+            archive.add(net, ".")
+        net = tmp_path / "net.tgz"
+    opened, read = list[Any](), list[Any]()
+    for module, name, seen in ((nnef_cl.session, "open_container", opened), (importer, "read_tensor_file", read)):
+        monkeypatch.setattr(module, name, noted(getattr(module, name), seen))
+    loaded(net, selector, LONG).close()
+    assert opened == [net] and len(read) == 1
+
+
+def noted(function: Callable[..., Any], seen: list[Any]) -> Callable[..., Any]:
+    """The function, which adds its first argument to the list."""
+
+    def note(first: Any, *others: Any) -> Any:
+        seen.append(first)
+        return function(first, *others)
+
+    return note
+
+
+def test_memory_is_missed_before_anything_is_there(net: Path, selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = open_device(selector)
+    with nnef_cl.load(net, device=selector) as session:
+        single = sum(session.memory.values())
+    wait_for_workers()
+    gc.collect()
+    before = device.allocated
+    target = replace(device.target, global_memory=before + single + 4096)
+    monkeypatch.setattr(device, "target", target)
+    monkeypatch.setattr(device, "build", lambda *_, **__: pytest.fail("built"))
+    with pytest.raises(OutOfMemoryError, match="of memory needed"):
+        loaded(net, selector, LONG, streams=64)
+    assert device.allocated == before
+
+
 # Errors ----------------------------------------------------------------------------------------------------
 def test_only_the_guilty_one_gets_the_error(lookup: Path, selector: str) -> None:
     good, bad = {"i": np.array([0, 2, 4])}, {"i": np.array([0, 5, 1])}
@@ -361,10 +390,9 @@ def test_refused_models_have_a_reason(tmp_path: Path, name: str) -> None:
         nnef_cl.load(model, batching=Batching(SIZE))
 
 
-def test_updates_are_refused(tmp_path: Path) -> None:
-    model = written(tmp_path / "model", COUNTER, n=np.zeros((1, 4), np.float32))
+def test_updates_are_refused(counter: Path) -> None:
     with pytest.raises(InputError, match=r"batching: .*updates variables"):
-        nnef_cl.load(model, batching=Batching())
+        nnef_cl.load(counter, batching=Batching())
 
 
 def test_kept_tensors_without_rows_are_refused(net: Path, selector: str) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nnef_cl.codegen.kernels.chain import Chain
+from nnef_cl.codegen.kernels.chain import DONE, Chain
 
 import nnef_cl
 from nnef_cl.conformance.harness import compare, interpret
 from nnef_cl.device import Device, Rules, open_device
 from nnef_cl.device.config import active_rules
 from nnef_cl.device.rules import Match, Rule, Settings
+from nnef_cl.executor import jobs_of
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.plan.records import Buffer
 from nnef_cl.session import Session
 
 RUNS = 20
@@ -59,6 +61,24 @@ def test_results_are_those_of_single_launches(name: str, selector: str) -> None:
             for _ in range(RUNS):
                 got = session.run(inputs)["y"]
                 assert got.tobytes() == expected.tobytes(), f"{workers} workers"
+
+
+def test_a_first_launch_computes_nothing(selector: str) -> None:
+    """Where it only makes a driver compile: whatever the network, it needs its counters alone."""
+    graph = made(TEXTS["one after another"])
+    with Session(graph, opened(selector, forward_progress=True, compute_units=2), STANDARD | INTERNAL) as session:
+        stream, counters = session._pool.streams[0], Buffer("counter", 0)
+        size = session.plan.bytes_of(counters)
+        (job,) = jobs_of(session.plan, stream.device.programs.cache)
+        (launch,) = job.launches
+        assert (launch.buffers[-1], set(launch.buffers[:-1]), launch.fill) == (size, {1}, DONE)
+        stream.queue.write(stream._buffers[counters], np.full(size, DONE, np.uint8))
+        arenas = [stream._buffers[Buffer("arena", number)] for number in range(len(session.plan.arenas))]
+        for arena, count in zip(arenas, session.plan.arenas, strict=True):
+            stream.queue.write(arena, np.full(count, 3, np.uint8))
+        stream.enqueue()
+        for arena, count in zip(arenas, session.plan.arenas, strict=True):
+            assert set(stream.queue.read(arena, np.empty(count, np.uint8)).tolist()) == {3}
 
 
 def test_faults_are_seen(selector: str) -> None:

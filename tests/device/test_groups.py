@@ -16,17 +16,11 @@ from nnef_cl.device import discover
 from nnef_cl.device.config import active_rules, parse_rules
 from nnef_cl.errors import DeviceError
 from nnef_cl.turns import Turns
-from tests.device.test_streams import COUNTER, NET, inputs, written
+from tests.device.test_streams import inputs
 
 CPUS = [found.info.index for found in discover().devices if found.info.type == "cpu"][:2]
 pytestmark = pytest.mark.skipif(len(CPUS) < 2, reason="needs two CPU runtimes")
 GROUP = "+".join(CPUS)
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    k = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
-    return written(tmp_path_factory.mktemp("net") / "model", NET, k=k)
 
 
 def failing(real: Callable[[], Any], after: int) -> Callable[[], Any]:
@@ -90,10 +84,9 @@ def test_the_last_device_stays(net: Path, monkeypatch: pytest.MonkeyPatch) -> No
         np.testing.assert_allclose(session.run(x)["y"], expected, rtol=1e-5)
 
 
-def test_variables_stay_with_their_device(tmp_path: Path) -> None:
+def test_variables_stay_with_their_device(counter: Path) -> None:
     one = {"x": np.ones((1, 4), np.float32)}
-    model = written(tmp_path / "counter", COUNTER, n=np.zeros((1, 4), np.float32))
-    with nnef_cl.load(model, device=GROUP) as session:
+    with nnef_cl.load(counter, device=GROUP) as session:
         for k in range(3):
             assert session.run(one, stream=1)["y"][0, 0] == k + 1
         assert session.run(one, stream=0)["y"][0, 0] == 1

@@ -16,61 +16,7 @@ import pytest
 import nnef_cl
 from nnef_cl.device import open_device
 from nnef_cl.errors import DeviceError, InputError
-from nnef_cl.format.tensor_file import write_tensor
 from nnef_cl.replica import stream_count
-
-NET = """version 1.0;
-extension KHR_enable_operator_expressions;
-graph net(x) -> (y)
-{
-    x = external(shape = [2, 16]);
-    k = variable(shape = [8, 16], label = 'k');
-    y = softmax(matmul(x, k, transposeA = false, transposeB = true));
-}
-"""
-COUNTER = """version 1.0;
-extension KHR_enable_operator_expressions;
-graph net(x) -> (y)
-{
-    x = external(shape = [1, 4]);
-    n = variable(shape = [1, 4], label = 'n');
-    y = update(n, n + x);
-}
-"""
-LOOKUP = """version 1.0;
-graph net(i) -> (y)
-{
-    i = external<integer>(shape = [3]);
-    t = variable(shape = [5, 2], label = 't');
-    y = gather(t, i, axis = 0);
-}
-"""
-
-
-def written(folder: Path, text: str, **arrays: np.ndarray) -> Path:
-    folder.mkdir()
-    (folder / "graph.nnef").write_text(text)
-    for label, array in arrays.items():
-        with (folder / f"{label}.dat").open("wb") as stream:
-            write_tensor(stream, array)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    k = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
-    return written(tmp_path_factory.mktemp("net") / "model", NET, k=k)
-
-
-@pytest.fixture(scope="module")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("counter") / "model", COUNTER, n=np.zeros((1, 4), np.float32))
-
-
-@pytest.fixture(scope="module")
-def lookup(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    table = np.arange(10, dtype=np.float32).reshape(5, 2)
-    return written(tmp_path_factory.mktemp("lookup") / "model", LOOKUP, t=table)
 
 
 def wait_for_workers() -> None:
