@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from nnef_cl.device.arrays import DeviceArray, device_array
+from nnef_cl.device.arrays import DeviceArray, HostArray, device_array
 from nnef_cl.device.manager import Device
 from nnef_cl.errors import InputError
 from nnef_cl.ir.dtype import BYTE
@@ -20,6 +22,8 @@ REFUSALS = (ValueError, TypeError, RuntimeError, BufferError, AttributeError, In
 """Rows of different lengths, what other libraries raise where they cannot give an array."""
 ON_HOST = (1, 3, 11, 13)
 """DLPack's device types whose memory the host reads: its own, pinned, managed."""
+VERSIONED, FLAGS_AT, READ_ONLY = b"dltensor_versioned", 24, 1
+"""The name of DLPack's capsules from 1.0 on, the byte in what they hold where 64 flags begin, and one of these."""
 ELSEWHERE = {2: "CUDA", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 10: "ROCm", 14: "oneAPI"}
 
 
@@ -75,12 +79,12 @@ def as_input(what: str, value: Any, spec: TensorSpec, devices: Sequence[Device])
 
 def as_targets(
     out: Mapping[str, Any], outputs: Mapping[str, TensorSpec], inputs: Mapping[str, Any], devices: Sequence[Device]
-) -> dict[str, np.ndarray | DeviceArray]:
-    """The arrays by output name, if results can be written into them. inputs: the caller's arrays, and those on the
-    device as `as_input` gave them. Raises InputError."""
+) -> dict[str, np.ndarray | HostArray | DeviceArray]:
+    """The arrays by output name, if results can be written into them. inputs: the caller's numpy arrays, others as
+    `as_input` gave them. Raises InputError."""
     if not isinstance(out, Mapping):
         raise InputError(f"out: expected arrays by output name ({', '.join(outputs)}), got {type(out).__name__}")
-    targets: dict[str, np.ndarray | DeviceArray] = {}
+    targets: dict[str, np.ndarray | HostArray | DeviceArray] = {}
     others = [(f"input '{name}'", value) for name, value in inputs.items()]
     for name, value in out.items():
         if name not in outputs:
@@ -99,14 +103,54 @@ def hint(name: object, known: Mapping[str, Any], what: str) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; the {what} are {', '.join(known)}"
 
 
-def _as_target(what: str, value: Any, spec: TensorSpec, devices: Sequence[Device]) -> np.ndarray | DeviceArray:
+def _as_target(
+    what: str, value: Any, spec: TensorSpec, devices: Sequence[Device]
+) -> np.ndarray | HostArray | DeviceArray:
     if isinstance(value, np.ndarray):
         _check_target(what, value, spec)
         return value
     found = device_array(what, value, spec, devices)
-    if found is None:
-        raise InputError(f"{what}: expected a numpy array, got {type(value).__name__}")
-    return found
+    if found is not None:
+        return found
+    if not hasattr(value, "__dlpack__"):
+        raise InputError(f"{what}: expected a numpy array or another with DLPack, got {type(value).__name__}")
+    array = _shared(what, value)
+    _check_target(what, array, spec)
+    return HostArray(value, array)
+
+
+def _shared(what: str, value: Any) -> np.ndarray:
+    """The memory of an object with DLPack, to be written to where its library allows that. Raises InputError."""
+    try:
+        _check_on_host(what, value)
+        array = np.from_dlpack(value)
+        return np.asarray(_Memory(array)) if not array.flags.writeable and _lets_write(value) else array
+    except REFUSALS as error:
+        raise InputError(f"{what}: not an array that can be written to: {error}") from None
+
+
+def _lets_write(value: Any) -> bool:
+    """Capsules from before DLPack 1.0 cannot say that their memory is read-only, so that such memory is in none."""
+    try:
+        capsule = value.__dlpack__(max_version=(1, 0))
+    except TypeError:  # from before 1.0
+        capsule = value.__dlpack__()
+    if not ctypes.pythonapi.PyCapsule_IsValid(ctypes.py_object(capsule), VERSIONED):
+        return True
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    start = pointer_of(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, VERSIONED)
+    return not ctypes.c_uint64.from_address(start + FLAGS_AT).value & READ_ONLY
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """An array's, to be written to: numpy makes a read-only one of all that does not say that it may be."""
+
+    array: np.ndarray
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self.array.__array_interface__ | {"data": (self.array.ctypes.data, False)}
 
 
 def _check_target(what: str, value: np.ndarray, spec: TensorSpec) -> None:
@@ -136,6 +180,7 @@ def _overlap(one: Any, other: Any) -> bool:
     """Of arrays on the host, or on the device; anything else overlaps nothing."""
     if isinstance(one, DeviceArray) and isinstance(other, DeviceArray):
         return one.overlaps(other)
+    one, other = (each.array if isinstance(each, HostArray) else each for each in (one, other))
     both = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     if not both or not np.may_share_memory(one, other):  # which looks at their ends
         return False

@@ -23,7 +23,6 @@ from nnef_cl.arrays import as_input, as_targets, hint
 from nnef_cl.binding import Binding
 from nnef_cl.codegen.target import Target
 from nnef_cl.device import points
-from nnef_cl.device.arrays import DeviceArray
 from nnef_cl.device.environment import request_threads
 from nnef_cl.device.facts import DeviceInfo
 from nnef_cl.device.manager import Device, open_devices
@@ -44,7 +43,7 @@ from nnef_cl.pool import Pool
 from nnef_cl.replica import Replica, check_together, make_replica, plan_replica
 from nnef_cl.source import Source
 from nnef_cl.state import State
-from nnef_cl.stream import NEW, Arrays
+from nnef_cl.stream import NEW, Arrays, Targets
 from nnef_cl.workers import Outputs, Workers, in_order
 
 AHEAD = 2
@@ -237,7 +236,8 @@ class Session:
         changes none. stream: the number of the one to run on; where the model updates variables and there are several
         it must be given, because each has variables of its own. out: arrays by output name that get the results and are
         returned, of exactly the outputs' shapes and API types, each with memory of its own; a run that raises may leave
-        anything in them. Both may be memory of pyopencl's on the device (docs/arrays.md).
+        anything in them. Both may be anything with DLPack on the host, or memory of pyopencl's on the device
+        (docs/arrays.md).
         """
         self._turns.check()
         arrays = self._checked(inputs)
@@ -374,13 +374,13 @@ class Session:
         devices = self._devices
         return {n: as_input(f"input '{n}'", inputs[n], spec, devices) for n, spec in self.inputs.items()}
 
-    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None, arrays: Arrays) -> Arrays:
+    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None, arrays: Arrays) -> Targets:
         """inputs: as the caller passed them, arrays: as they are stored."""
         if out is None:
             return NEW
         specs = {name: spec for name, (_, spec) in self.plan.outputs.items()}
-        on_device = {name: array for name, array in arrays.items() if isinstance(array, DeviceArray)}
-        return as_targets(out, specs, {**(inputs or {}), **on_device}, self._devices)
+        given = {n: value if isinstance(value, np.ndarray) else arrays[n] for n, value in (inputs or {}).items()}
+        return as_targets(out, specs, given, self._devices)
 
 
 def _shapes(shapes: Mapping[str, Iterable[int]] | None) -> dict[str, tuple[int, ...]] | None:

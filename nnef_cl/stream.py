@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnef_cl.device.arrays import DeviceArray
+from nnef_cl.device.arrays import DeviceArray, HostArray
 from nnef_cl.device.queue import Queue
 from nnef_cl.errors import InputError, located
 from nnef_cl.executor import Executable, release
@@ -20,7 +20,10 @@ from nnef_cl.plan.records import FLAG_BYTES, Buffer, Step
 
 Arrays = Mapping[str, np.ndarray | DeviceArray]
 """Of the host, or memory of the device that the caller made."""
-NEW: Arrays = MappingProxyType({})
+Target = np.ndarray | HostArray | DeviceArray
+Targets = Mapping[str, Target]
+"""What results are written into."""
+NEW: Targets = MappingProxyType({})
 """Every output is a new array."""
 
 
@@ -77,7 +80,7 @@ class Stream:
             self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
         return self._buffers[place]
 
-    def run(self, inputs: Arrays, out: Arrays = NEW) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, out: Targets = NEW) -> dict[str, np.ndarray]:
         """inputs: arrays as they are stored (a model's are plain), C-contiguous. out: arrays for some of the outputs,
         logical and in API types, as the others, which are made. Returns all of them.
 
@@ -92,7 +95,7 @@ class Stream:
         self._commit()
         return outputs
 
-    def run_in_place(self, out: Arrays) -> None:
+    def run_in_place(self, out: Targets) -> None:
         """As `run`, on what lies in the inputs' slots; outputs stay in theirs. out: arrays that get copies of some."""
         self._compute()
         for name, array in out.items():
@@ -169,12 +172,15 @@ class Stream:
         with self.device.translated("reading the profile"):
             return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
 
-    def _read(self, buffer: Any, spec: TensorSpec, target: np.ndarray | DeviceArray | None = None) -> np.ndarray:
+    def _read(self, buffer: Any, spec: TensorSpec, target: Target | None = None) -> np.ndarray:
         """buffer: the device's. Returns what the caller passed as target, or a new array."""
         if isinstance(target, DeviceArray):
             target.settle(self.device.name)
             self.queue.copy(buffer, target.buffer, target.bytes, to=target.offset)
             self.queue.finish()
+            return target.value
+        if isinstance(target, HostArray):
+            self._read(buffer, spec, target.array)
             return target.value
         target = np.empty(spec.shape, spec.dtype.api) if target is None else target
         array = np.asarray(target)  # whatever class of arrays it is

@@ -1,4 +1,4 @@
-"""Memory of the caller's on the device: pyopencl's arrays and buffers, checked against tensors."""
+"""Memory of the caller's that is no numpy array: pyopencl's, checked against tensors, and other libraries'."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nnef_cl.device.opencl import opencl, translated
 from nnef_cl.errors import InputError
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
     from pyopencl import Buffer, CommandQueue
 
     from nnef_cl.device.manager import Device
+
+
+@dataclass(frozen=True, eq=False)
+class HostArray:
+    """array: the memory of another library's. value: what the caller passed."""
+
+    value: Any
+    array: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,7 @@ REPEATED = np.lib.stride_tricks.as_strided(BASE, (2, 3), (0, 4), writeable=True)
 WRONG: Mapping[str, tuple[Any, str]] = {
     "no mapping": ([A], r"out: expected arrays by output name \(total, .*\), got list"),
     "unknown": ({"totals": BASE}, r"no output 'totals'; did you mean 'total'\?"),
-    "list": ({"a": [[0.0] * 3] * 2}, "out 'a': expected a numpy array, got list"),
+    "list": ({"a": [[0.0] * 3] * 2}, "out 'a': expected a numpy array or another with DLPack, got list"),
     "shape": ({"a": BASE}, r"out 'a': expected shape \[2, 3\], got \[9\]"),
     "type": ({"a": np.zeros((2, 3))}, r"out 'a': expected float32 \(scalar\), got float64"),
     "byte order": ({"a": np.zeros((2, 3), ">f4")}, "out 'a': expected float32 .*, got >f4"),
@@ -280,3 +280,60 @@ def test_tensors_that_are_refused(session: nnef_cl.Session) -> None:
     ):  # fmt: skip
         with pytest.raises(InputError, match=f"input 'a': .*{message}"):
             session.run({**GIVEN, "a": tensor})
+
+
+class Early(Tensor):
+    """With DLPack from before 1.0, which cannot say that memory is read-only."""
+
+    def __dlpack__(self) -> Any:  # type: ignore[override]
+        return self.array.__dlpack__()
+
+
+@pytest.mark.parametrize("wrap", (Tensor, Early))
+def test_results_are_written_into_tensors(session: nnef_cl.Session, wrap: Callable[[np.ndarray], Tensor]) -> None:
+    expected = session.run(GIVEN)
+    wide = np.zeros((4, 3), np.float32)
+    arrays = {"total": np.ones((2, 1), np.float32), "count": np.ones(2, np.int64), "flipped": np.ones((), bool), "a": wide[::2]}
+    out = {name: wrap(array) for name, array in arrays.items()}
+    for ask in (session.run, lambda *args, **how: session.submit(*args, **how).result()):
+        for array in arrays.values():
+            array[...] = 1
+        results = ask(GIVEN, out=out)
+        assert list(results) == list(expected)
+        for name, array in arrays.items():
+            assert results[name] is out[name]
+            np.testing.assert_array_equal(array, expected[name])
+    np.testing.assert_array_equal(wide[1::2], 0)
+
+
+def test_tensors_that_cannot_be_written_into(session: nnef_cl.Session) -> None:
+    array, wide = np.zeros((2, 3), np.float32), np.zeros(9, np.float32)
+    frozen = read_only()
+    for out, message in (
+        ({"a": Tensor(frozen)}, "expected an array that can be written to, got one that is read-only"),
+        ({"a": Early(frozen)}, "not an array that can be written to: "),
+        ({"a": Tensor(array, (2, 0))}, "expected memory of the host, got Tensor on CUDA"),
+        ({"a": Refusing(array)}, "not an array that can be written to: needs its gradient"),
+        ({"a": Tensor(array.T)}, r"expected shape \[2, 3\], got \[3, 2\]"),
+        ({"a": Tensor(array.astype(np.float64))}, "expected float32 .*, got float64"),
+        ({"a": Early(REPEATED)}, "expected memory of its own for every element"),
+        ({"w": wide[:3].reshape(1, 3), "a": Tensor(wide[2:8].reshape(2, 3))}, "overlaps out 'w'"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=f"out 'a': .*{message}"):
+            session.run(GIVEN, out=out)
+    for one, other in ((array, Tensor(array)), (Tensor(array), array), (Early(array), Tensor(array))):
+        with pytest.raises(InputError, match=r"out 'a': .* overlaps input 'a'"):
+            session.run({**GIVEN, "a": one}, out={"a": other})
+    assert not frozen.any() and not array.any() and not wide.any()
+
+
+def test_gathered_results_are_written_into_tensors(net: Path, selector: str) -> None:
+    xs, arrays = [np.full((2, 16), k, np.float32) for k in range(2)], [np.zeros((2, 8), np.float32) for _ in range(2)]
+    with nnef_cl.load(net, device=selector, batching=nnef_cl.Batching(2, 60_000)) as session:
+        expected = [outputs["y"] for outputs in session.map({"x": x} for x in xs)]
+        targets = [Tensor(array) for array in arrays]
+        futures = [session.submit({"x": x}, out={"y": target}) for x, target in zip(xs, targets, strict=True)]
+        assert all(future.result()["y"] is target for future, target in zip(futures, targets, strict=True))
+        assert session.batches == {"batches": 2, "batched": 4, "alone": 0}
+    for array, one in zip(arrays, expected, strict=True):
+        np.testing.assert_array_equal(array, one)
