@@ -29,8 +29,8 @@ ${grid.split(p.axes, p.extents)}\
         const float v${channel} = ${p.pixel(channel, "i", "j")};
 % endfor
 % endif
-% for result in range(len(p.order)):
-        ${p.store(result)}
+% for number in range(len(p.order)):
+        ${p.store(number)}
 % endfor
     }
 }

@@ -25,12 +25,14 @@ CHANNELS: Mapping[str, Mapping[int, tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Image:
-    """An input passed as uint8 images, of which the device makes what the network reads, an input [N, C, H, W].
+    """An input passed as uint8 images, of which the device makes what the network reads, an input of four axes, or of
+    three without N; the images have as many.
 
     Bytes are mapped to `range`, then (value - mean) / std. mean, std: a number, or one per channel of the network.
     layout: of the arrays passed, 'NHWC' or 'NCHW'. channels: what they hold: 'RGB' is passed on as it is, 'BGR'
     reversed, 'RGBA' and 'BGRA' the same without alpha where the network has three channels, 'GRAY' repeated. size:
     (height, width) of the arrays, resized to the network's by triangle filters; None: they have the network's.
+    network: layout of the network's input, 'NCHW' or 'NHWC'.
     """
 
     mean: float | Sequence[float] = 0.0
@@ -39,6 +41,7 @@ class Image:
     channels: str = "RGB"
     size: tuple[int, int] | None = None
     range: tuple[float, float] = (0.0, 1.0)
+    network: str = "NCHW"
 
 
 def with_images(graph: Graph, images: Mapping[str, Image] | None) -> Graph:
@@ -54,6 +57,13 @@ def with_images(graph: Graph, images: Mapping[str, Image] | None) -> Graph:
             raise InputError(f"inputs: '{name}': expected an Image, got {type(image).__name__}")
         graph = _with_image(graph, name, image)
     return graph
+
+
+def check_rows(graph: Graph, images: Mapping[str, Image] | None) -> None:
+    """Raises InputError where requests are images that have no N, of which none can be several. graph: with images."""
+    for name in images or {}:
+        if graph.tensors[name].rank == 3:
+            raise InputError(f"batching: input '{name}' {graph.tensors[name]} is one image, it has no rows")
 
 
 def _with_image(graph: Graph, name: str, image: Image) -> Graph:
@@ -82,9 +92,11 @@ def _unused(name: str, graph: Graph) -> str:
 
 def _node_of(what: str, spec: TensorSpec, image: Image) -> tuple[TensorSpec, dict[str, Any], TensorSpec]:
     """Spec of the values, attributes of the operation, spec of the bytes."""
-    if spec.rank != 4 or spec.dtype != F32:
-        raise InputError(f"{what} {spec}: an image fits scalar inputs [N, C, H, W] only")
-    count, channels, *size = spec.shape
+    if spec.rank not in (3, 4) or spec.dtype != F32:
+        raise InputError(f"{what} {spec}: an image fits scalar inputs of 4 axes, or of 3 without N, only")
+    _check_names(what, image)
+    *batch, first, second, third = spec.shape
+    channels, *size = (first, second, third) if image.network == "NCHW" else (third, first, second)
     order = _order(what, image, channels)
     low, high = _numbers(f"{what}, range", image.range, 2)
     mean = _numbers(f"{what}, mean", image.mean, channels)
@@ -93,22 +105,26 @@ def _node_of(what: str, spec: TensorSpec, image: Image) -> tuple[TensorSpec, dic
         raise InputError(f"{what}, std: must not be 0")
     given = _size(what, image, size)
     held = len(image.channels) if image.channels != "GRAY" else 1
-    shape = (count, *given, held) if image.layout == "NHWC" else (count, held, *given)
+    shape = (*batch, *given, held) if image.layout == "NHWC" else (*batch, held, *given)
     attrs = {
         "layout": image.layout, "order": order, "scale": tuple((high - low) / 255 / s for s in std),
         "bias": tuple((low - m) / s for m, s in zip(mean, std, strict=True)), "size": tuple(size),
+        "result": image.network,
     }  # fmt: skip
     return spec, attrs, TensorSpec(shape, BYTE)
 
 
-def _order(what: str, image: Image, channels: int) -> tuple[int, ...]:
-    for field, known in (("layout", LAYOUTS), ("channels", tuple(CHANNELS))):
+def _check_names(what: str, image: Image) -> None:
+    for field, known in (("layout", LAYOUTS), ("network", LAYOUTS), ("channels", tuple(CHANNELS))):
         if getattr(image, field) not in known:
             raise InputError(f"{what}, {field}: expected {', '.join(known)}, got {getattr(image, field)!r}")
+
+
+def _order(what: str, image: Image, channels: int) -> tuple[int, ...]:
     orders = CHANNELS[image.channels]
     if channels not in orders:
         fitting = [name for name, one in CHANNELS.items() if channels in one]
-        hint = f"expected {', '.join(fitting)}" if fitting else "images have 1, 3 or 4"
+        hint = f"expected {', '.join(fitting)}" if fitting else f"images have 1, 3 or 4, network={image.network!r}"
         raise InputError(f"{what}, channels {image.channels}: the network's input has {channels} channels; {hint}")
     return orders[channels]
 

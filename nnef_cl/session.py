@@ -31,7 +31,7 @@ from nnef_cl.errors import DeviceError, Error, ExtensionError, InputError
 from nnef_cl.executor import Progress
 from nnef_cl.format.container import open_container, tensor_name
 from nnef_cl.gathering import Batching, Gatherer, Gathering, enlarged
-from nnef_cl.images import Image, with_images
+from nnef_cl.images import Image, check_rows, with_images
 from nnef_cl.importer import AUTO, ModelReader
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.tensor import TensorSpec
@@ -92,6 +92,7 @@ def load(
         imported = model.graph(extents)
         graph = with_images(imported, inputs)
         if batching is not None:
+            check_rows(graph, inputs)
             larger = enlarged(imported, model.graph, ops, batching.max_size)
             gathering = Gathering(batching, with_images(larger, inputs))
     for warning in graph.warnings:

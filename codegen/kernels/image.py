@@ -48,8 +48,9 @@ class Resized:
 
 @dataclass(frozen=True)
 class ImageInput(GridKernel):
-    """x: bytes [count, rows, columns, channels] ('NHWC') or [count, channels, rows, columns]; y: plain floats
-    [count, order, rows, columns]: channel order[k] of x times scale[k] plus bias[k]."""
+    """x: bytes [count, rows, columns, channels] (layout 'NHWC') or [count, channels, rows, columns]; y: plain floats
+    [count, order, rows, columns] or (result 'NHWC') [count, rows, columns, order]: channel order[k] of x times scale[k]
+    plus bias[k]."""
 
     stem: ClassVar[str] = "image"
     count: int
@@ -57,6 +58,7 @@ class ImageInput(GridKernel):
     columns: Resized
     channels: int
     layout: str
+    result: str
     order: tuple[int, ...]
     scale: tuple[float, ...]
     bias: tuple[float, ...]
@@ -65,7 +67,7 @@ class ImageInput(GridKernel):
     @property
     def title(self) -> str:
         sizes = f"{self.rows.source}x{self.columns.source} to {self.rows.result}x{self.columns.result}"
-        return f"{self.count} {self.layout} of {sizes}, channels {self.order} of {self.channels}"
+        return f"{self.count} {self.layout} to {self.result} of {sizes}, channels {self.order} of {self.channels}"
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -88,19 +90,23 @@ class ImageInput(GridKernel):
         """Channels of x that are read, each once."""
         return sorted(set(self.order))
 
+    def place(self, layout: str, sides: tuple[int, int], channels: int, index: tuple[str, str, str]) -> str:
+        """C text of where an element lies. index: row, column and channel."""
+        nhwc = layout == "NHWC"
+        shape = (self.count, *sides, channels) if nhwc else (self.count, channels, *sides)
+        strides = row_major_strides(shape)
+        row, column, channel = index
+        axes = ("n", row, column, channel) if nhwc else ("n", channel, row, column)
+        return offset(axes, strides, wide=is_wide(shape, strides))
+
     def pixel(self, channel: int, row: str, column: str) -> str:
         """C text of a byte as a float."""
-        nhwc = self.layout == "NHWC"
         sides = (self.rows.source, self.columns.source)
-        shape = (self.count, *sides, self.channels) if nhwc else (self.count, self.channels, *sides)
-        index = ("n", row, column, str(channel)) if nhwc else ("n", str(channel), row, column)
-        strides = row_major_strides(shape)
-        return f"(float)x[{offset(index, strides, wide=is_wide(shape, strides))}]"
+        return f"(float)x[{self.place(self.layout, sides, self.channels, (row, column, str(channel)))}]"
 
-    def store(self, result: int) -> str:
-        """C statement that writes channel `result`."""
-        shape = (self.count, len(self.order), self.rows.result, self.columns.result)
-        strides = row_major_strides(shape)
-        at = offset(("n", str(result), "i", "j"), strides, wide=is_wide(shape, strides))
-        value = f"v{self.order[result]}" + (" / total" if self.resized else "")
-        return f"y[{at}] = {value} * {literal(self.scale[result], F32)} + {literal(self.bias[result], F32)};"
+    def store(self, number: int) -> str:
+        """C statement that writes channel `number`."""
+        sides = (self.rows.result, self.columns.result)
+        at = self.place(self.result, sides, len(self.order), ("i", "j", str(number)))
+        value = f"v{self.order[number]}" + (" / total" if self.resized else "")
+        return f"y[{at}] = {value} * {literal(self.scale[number], F32)} + {literal(self.bias[number], F32)};"

@@ -18,19 +18,22 @@ LARGEST_SIDE = 2**14
 
 
 def image_shape(input: Shape, layout: str, order: Sequence[int], scale: Sequence[float], bias: Sequence[float],
-                size: Sequence[int]) -> Shape:  # fmt: skip
-    return (input[0], len(order), *size)
+                size: Sequence[int], result: str) -> Shape:  # fmt: skip
+    image = (len(order), *size) if result == "NCHW" else (*size, len(order))
+    return (input[0], *image) if len(input) == 4 else image
 
 
 def image(input: np.ndarray, layout: str, order: Sequence[int], scale: Sequence[float], bias: Sequence[float],
-          size: Sequence[int]) -> np.ndarray:  # fmt: skip
-    """input: bytes [N, H, W, C] or, layout 'NCHW', [N, C, H, W]. Channel k of the result is channel order[k], resized,
-    times scale[k] plus bias[k]."""
-    planes = (input.transpose(0, 3, 1, 2) if layout == "NHWC" else input)[:, list(order)].astype(np.float64)
-    rows, columns = (weights(n, m) for n, m in zip(planes.shape[2:], size, strict=True))
+          size: Sequence[int], result: str) -> np.ndarray:  # fmt: skip
+    """input: bytes [N, H, W, C] or, layout 'NCHW', [N, C, H, W]; both without N, too. Channel k of the result, which
+    has the layout `result`, is channel order[k], resized, times scale[k] plus bias[k]."""
+    channels_first = np.moveaxis(input, -1, -3) if layout == "NHWC" else input
+    planes = channels_first[..., list(order), :, :].astype(np.float64)
+    rows, columns = (weights(n, m) for n, m in zip(planes.shape[-2:], size, strict=True))
     resized = rows @ planes @ columns.T
     factors, terms = (np.reshape(np.asarray(values, np.float32), (-1, 1, 1)) for values in (scale, bias))
-    return np.asarray(resized * factors + terms, np.float32)
+    values = np.asarray(resized * factors + terms, np.float32)
+    return np.ascontiguousarray(np.moveaxis(values, -3, -1)) if result == "NHWC" else values
 
 
 def weights(source: int, result: int) -> np.ndarray:
@@ -42,20 +45,21 @@ def weights(source: int, result: int) -> np.ndarray:
 
 
 def lower(problem: Problem, target: Target) -> list[Candidate]:
-    x, y, attrs = problem.inputs[0].shape, problem.outputs[0].shape, problem.attrs
-    first = 1 if attrs["layout"] == "NHWC" else 2
-    sides = tuple(Resized(n, m) for n, m in zip(x[first : first + 2], y[2:], strict=True))
-    count = y[0] * y[2] * y[3]
+    x, attrs = problem.inputs[0].shape, problem.attrs
+    count, *image = x if len(x) == 4 else (1, *x)
+    channels = image.pop(2 if attrs["layout"] == "NHWC" else 0)
+    rows, columns = (Resized(n, m) for n, m in zip(image, attrs["size"], strict=True))
+    items = count * rows.result * columns.result
     kernel = ImageInput(
-        y[0], sides[0], sides[1], x[3] if first == 1 else x[1], attrs["layout"], tuple(attrs["order"]),
-        tuple(attrs["scale"]), tuple(attrs["bias"]), Grid.of(count, target, 1, len(attrs["order"])),
+        count, rows, columns, channels, attrs["layout"], attrs["result"], tuple(attrs["order"]),
+        tuple(attrs["scale"]), tuple(attrs["bias"]), Grid.of(items, target, 1, len(attrs["order"])),
     )  # fmt: skip
     return [Candidate("image", (Launch(kernel, (Input(0), Output())),))]
 
 
 OPS = (
     op("""fragment image( input: tensor<integer>, layout: string, order: integer[], scale: scalar[], bias: scalar[],
-          size: integer[] ) -> ( output: tensor<scalar> );""",
+          size: integer[], result: string ) -> ( output: tensor<scalar> );""",
        about="Bytes of images as values: resized, channels in another order, scaled.",
        infer=image_shape, reference=image, lower=lower),
 )  # fmt: skip

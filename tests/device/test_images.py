@@ -43,12 +43,15 @@ def run(selector: str, shape: str, path: Path, image: Image, given: np.ndarray, 
 
 def expected(given: np.ndarray, image: Image, network: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:
     """In float64, side by side with the definition: resize, take channels, scale to the range, mean, std."""
-    planes = given.transpose(0, 3, 1, 2) if image.layout == "NHWC" else given
-    rows, columns = weights(planes.shape[2], network[2]), weights(planes.shape[3], network[3])
+    batch = given.reshape(-1, *given.shape[-3:])
+    planes = batch.transpose(0, 3, 1, 2) if image.layout == "NHWC" else batch
+    size = network[-2:] if image.network == "NCHW" else network[-3:-1]
+    rows, columns = weights(planes.shape[2], size[0]), weights(planes.shape[3], size[1])
     low, high = image.range
     values = np.einsum("ih,jw,nchw->ncij", rows, columns, planes[:, order].astype(np.float64)) / 255 * (high - low) + low
     mean, std = (np.broadcast_to(one, len(order)).reshape(-1, 1, 1) for one in (image.mean, image.std))
-    return (values - mean) / std
+    result = (values - mean) / std
+    return (result.transpose(0, 2, 3, 1) if image.network == "NHWC" else result).reshape(network)
 
 
 CASES: list[tuple[Image, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
@@ -66,6 +69,9 @@ CASES: list[tuple[Image, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
     (Image(size=(1, 1)), (1, 1, 1, 3), (1, 3, 3, 2), (0, 1, 2)),
     (Image(size=(50, 40)), (1, 50, 40, 3), (1, 3, 1, 1), (0, 1, 2)),
     (Image(channels="GRAY", size=(1, 1001)), (1, 1, 1001, 1), (1, 1, 1, 999), (0,)),
+    (Image(MEAN, STD), (5, 7, 3), (3, 5, 7), (0, 1, 2)),
+    (Image(MEAN, STD, "NCHW", "BGR", network="NHWC"), (3, 4, 6), (4, 6, 3), (2, 1, 0)),
+    (Image(MEAN, STD, channels="BGRA", size=(9, 5), network="NHWC"), (2, 9, 5, 4), (2, 4, 6, 3), (2, 1, 0)),
 ]
 
 
@@ -138,6 +144,8 @@ def test_an_input_that_is_an_output_and_a_name_that_is_taken(selector: str, tmp_
         ({"x": 3}, "'x': expected an Image, got int"),
         (["x"], "expected images by input name, got list"),
         ({"x": Image(layout="HWC")}, "layout: expected NHWC, NCHW, got 'HWC'"),
+        ({"x": Image(network="HWC")}, "network: expected NHWC, NCHW, got 'HWC'"),
+        ({"x": Image(network="NHWC")}, "the network's input has 4 channels; expected RGBA, BGRA"),
         ({"x": Image(channels="CMYK")}, "channels: expected RGB"),
         ({"x": Image(channels="RGB")}, "channels RGB: the network's input has 1 channels; expected GRAY"),
         ({"x": Image(channels="GRAY", mean=(1, 2))}, r"mean: expected 1 finite numbers or one, got \(1, 2\)"),
@@ -154,6 +162,17 @@ def test_wrong_images_are_named(tmp_path: Path, inputs: Any, message: str) -> No
         with_images(import_model(model(tmp_path, 1, 1, 4, 4)), inputs)
 
 
-def test_only_inputs_of_four_dimensions(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"an image fits scalar inputs \[N, C, H, W\] only"):
-        with_images(import_model(model(tmp_path, 1, 4)), {"x": Image()})
+@pytest.mark.parametrize("shape", [(1, 4), (1, 1, 3, 4, 4)])
+def test_only_inputs_of_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="an image fits scalar inputs of 4 axes, or of 3 without N, only"):
+        with_images(import_model(model(tmp_path, *shape)), {"x": Image()})
+
+
+def test_a_network_with_channels_last_wants_to_be_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 5 channels; images have 1, 3 or 4, network='NCHW'"):
+        with_images(import_model(model(tmp_path, 1, 5, 5, 3)), {"x": Image()})
+
+
+def test_one_image_is_no_batch(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"batching: input 'x' u8\[4,5,3\] is one image, it has no rows"):
+        nnef_cl.load(model(tmp_path, 3, 4, 5), inputs={"x": Image()}, batching=nnef_cl.Batching())
