@@ -24,7 +24,7 @@ from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.pipeline.sinks import Top, open_sink
 from nnef_cl.pipeline.sources import Item, find_items, read_item
 from nnef_cl.pipeline.stream import PER_STREAM, Feed, readers, rows_of, stream
-from nnef_cl.preprocess import ImageOptions
+from nnef_cl.preprocess import ImageOptions, device_image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ALONE = ("decoding", "inference")
@@ -64,8 +64,8 @@ def infer(feed: Feed, inputs: dict[str, np.ndarray], items: Sequence[Item]) -> N
 def through(feed: Feed, output: Path, outputs: dict[str, TensorSpec], items: Sequence[Item]) -> None:
     """What `nnef-cl run` does between loading the model and its summary."""
     rank = partial(ranked, count=LABELLED_TOP, names=[])
-    sink = open_sink(output, None if output.suffix == "" else Top(rank, LABELLED_TOP, [], outputs))
-    sink.begin(go_on=False)
+    sink = open_sink(output, None if output.suffix == "" else Top(rank, LABELLED_TOP, [], outputs), {})
+    sink.begin(items, go_on=False)
     for result in stream(feed, items):
         assert result.outputs is not None, result.error
         sink.write(result.item, result.outputs)
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--streams", default="auto")
     parser.add_argument("--readers", type=int, default=readers())
     parser.add_argument("--format", default="", choices=("", ".csv", ".jsonl"), help="of the results; else .npz files")
+    parser.add_argument("--host", action="store_true", help="pixels become values on the host")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -128,9 +129,13 @@ def run(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     spec = graph.tensors[name]
     size = options.size or spec.shape[-1]
     shapes = {name: (options.batch, spec.shape[1], size, size)}
-    with nnef_cl.load(options.model, device=options.device, shapes=shapes, streams=streams) as session:
+    normalised = ImageOptions(MEAN, STD)
+    image = None if options.host else device_image(spec, normalised)
+    with nnef_cl.load(
+        options.model, device=options.device, shapes=shapes, streams=streams, inputs={name: image} if image else None
+    ) as session:
         batch = rows_of(session.inputs.values(), session.outputs.values())
-        read = partial(read_item, inputs=session.inputs, batch=batch, options=ImageOptions(MEAN, STD))
+        read = partial(read_item, inputs=session.inputs, batch=batch, options=normalised)
         feed = Feed(session, read, {}, batch, options.readers, session.streams)
         inputs = {name: np.concatenate([read(item)[name] for item in items[:batch]])}
         tasks: Tasks = {

@@ -12,8 +12,10 @@ import numpy as np
 
 from nnef_cl.errors import InputError, UnsupportedError
 from nnef_cl.format.tensor_file import read_tensor_file
-from nnef_cl.ir.dtype import BYTE
+from nnef_cl.images import Image
+from nnef_cl.ir.dtype import BYTE, F32
 from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ops.image import LARGEST_SIDE
 
 ARRAYS = (".npy", ".npz", ".dat")
 IMAGES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -21,6 +23,8 @@ IMAGES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LAYOUTS = ("nchw", "nhwc")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of an input -> pillow's mode."""
+CHANNELS = {1: "GRAY", 3: "RGB", 4: "RGBA"}
+"""The same -> an Image's channels."""
 WIDEST_ITEM = 16
 MEMBER_SLACK = 1 << 16
 
@@ -36,6 +40,20 @@ class ImageOptions:
     std: tuple[float, ...] = (1.0,)
     range: tuple[float, float] = (0.0, 1.0)
     layout: str = "nchw"
+
+
+def device_image(spec: TensorSpec, options: ImageOptions) -> Image | None:
+    """What has the device make of pixels what `read_input` makes of an image file; None where it cannot, or where the
+    options do not fit."""
+    if spec.rank != 4 or spec.dtype != F32 or spec.quant is not None:
+        return None
+    _, *rest = spec.shape
+    channels, *size = rest if options.layout == "nchw" else (rest[2], *rest[:2])
+    lengths = {len(options.mean), len(options.std)}
+    if channels not in CHANNELS or not lengths <= {1, channels} or max(size) > LARGEST_SIDE:
+        return None
+    mean, std = (values if len(values) > 1 else values[0] for values in (options.mean, options.std))
+    return Image(mean, std, channels=CHANNELS[channels], range=options.range, network=options.layout.upper())
 
 
 def read_input(files: list[Path], name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:
@@ -125,7 +143,11 @@ def _read_dat(path: Path) -> np.ndarray:
 
 
 def _read_image(path: Path, name: str, spec: TensorSpec, options: ImageOptions) -> np.ndarray:
-    """[1, C, H, W] or [1, H, W, C]: cut to the input's aspect ratio around the centre and scaled to its size."""
+    """[1, C, H, W] or [1, H, W, C]: cut to the input's aspect ratio around the centre and scaled to its size. An input
+    of bytes gets the pixels."""
+    if spec.dtype == BYTE:
+        _, height, width, channels = spec.shape
+        return _pixels(path, channels, (width, height)).reshape(1, height, width, channels)
     channels, height, width = _image_extents(name, spec, options)
     scale, bias = _line(channels, options)
     pixels = _pixels(path, channels, (width, height)).reshape(height, width, channels)
@@ -162,19 +184,20 @@ def _image_extents(name: str, spec: TensorSpec, options: ImageOptions) -> tuple[
 def _pixels(path: Path, channels: int, extents: tuple[int, int]) -> np.ndarray:
     """Pixels 0 to 255 of an image file in the size (width, height)."""
     try:
-        from PIL import Image, ImageOps  # noqa: PLC0415 - an extra
+        from PIL import Image as Pillow  # noqa: PLC0415 - an extra
+        from PIL import ImageOps  # noqa: PLC0415
     except ImportError as error:
         raise InputError(
             f"{path}: inputs are {', '.join(ARRAYS)}, or images: those need pillow (pip install 'nnef-cl[images]')"
         ) from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
-            with Image.open(path, formats=IMAGES) as image:
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # twice as many pixels are an error
+            with Pillow.open(path, formats=IMAGES) as image:
                 upright = ImageOps.exif_transpose(image) or image
-                fitted = ImageOps.fit(upright.convert(MODES[channels]), extents, Image.Resampling.BILINEAR)
+                fitted = ImageOps.fit(upright.convert(MODES[channels]), extents, Pillow.Resampling.BILINEAR)
                 return np.asarray(fitted, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, Pillow.DecompressionBombError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read as {', '.join(ARRAYS)} or an image: {error}") from error
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -49,6 +49,9 @@ from nnef_cl.workers import Outputs, Workers, in_order
 AHEAD = 2
 """Requests per stream that `map` keeps in flight: one runs, one waits for it."""
 
+Images = Callable[[Mapping[str, TensorSpec]], Mapping[str, Image]]
+"""The model's inputs -> those that are passed as images, and how."""
+
 LOGGER = logging.getLogger("nnef_cl.model")
 """Warnings about models."""
 
@@ -58,7 +61,7 @@ def load(
     keep: Iterable[str] | str = (), profile: bool = False, threads: int | None = None, rules: Rules | None = None,
     progress: Progress | None = None, dialect: str = AUTO, ops: Table = STANDARD,
     precision: str = "default", tuning: bool = True, streams: int | str = 1,
-    inputs: Mapping[str, Image] | None = None, batching: Batching | None = None,
+    inputs: Mapping[str, Image] | Images | None = None, batching: Batching | None = None,
 ) -> Session:  # fmt: skip
     """Reads a model (folder, archive or graph.nnef) and makes it ready on a device.
 
@@ -71,9 +74,9 @@ def load(
     precision: 'exact' excludes algorithms that round more than the operations' definitions do; 'default' takes the
     fastest. tuning: use what `nnef-cl tune` found out about this device (NNEF_CL_TUNING=off: never). streams: requests
     that can be on each device at one time, each with memory of its own, or 'auto' (docs/streams.md). inputs: those
-    that are passed as uint8 images, which the device makes values of (docs/images.md). batching: single requests are
-    gathered into batches, where each row of the results depends on one row of the inputs (docs/streams.md). Raises
-    Error.
+    that are passed as uint8 images, which the device makes values of (docs/images.md), or a function that chooses them
+    by the model's inputs. batching: single requests are gathered into batches, where each row of the results depends on
+    one row of the inputs (docs/streams.md). Raises Error.
     """
     if not isinstance(ops, Table):
         raise ExtensionError(f"ops: expected a table such as STANDARD | table(MY_OPS), got {type(ops).__name__}")
@@ -90,11 +93,13 @@ def load(
     with open_container(source.path) as container:
         model = ModelReader(container, ops, dialect)
         imported = model.graph(extents)
-        graph = with_images(imported, inputs)
+        specs = {name: imported.tensors[name] for name in imported.inputs}
+        images = inputs(specs) if callable(inputs) else inputs
+        graph = with_images(imported, images)
         if batching is not None:
-            check_rows(graph, inputs)
+            check_rows(graph, images)
             larger = enlarged(imported, model.graph, ops, batching.max_size)
-            gathering = Gathering(batching, with_images(larger, inputs))
+            gathering = Gathering(batching, with_images(larger, images))
     for warning in graph.warnings:
         LOGGER.warning("%s", warning)
     timings["read"] = time.perf_counter() - started

@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from nnef_cl.files import stands_for_many
 from nnef_cl.pipeline import RECORD_FILES
 
 if TYPE_CHECKING:
+    from nnef_cl.images import Image
+    from nnef_cl.ir.tensor import TensorSpec
     from nnef_cl.pipeline.record import Record
     from nnef_cl.pipeline.sinks import Sink, Top
     from nnef_cl.pipeline.sources import Arrays, Item
@@ -70,12 +72,13 @@ def run_each(model: Path, job: Job, loading: dict[str, Any]) -> None:
     items = find_items(patterns, output)
     if not job.resume and not job.overwrite:
         refuse_existing(output, items)
-    with common.open_streams(model, common.stream_count(job.streams), loading) as session:
+    pixels = Pixels(items, shared, job.options, bool(loading["keep"]))
+    with common.open_streams(model, common.stream_count(job.streams), loading | {"inputs": pixels}) as session:
         if job.resume and session.state:
             raise UsageError("--resume: the model updates variables; they cannot be taken up where the run ended")
         feed = make_feed(session, name, items, shared, job)
         top = make_top(session, job)
-        sink = open_sink(output, top, make_record(model, job, session, feed.batch, top, loading))
+        sink = open_sink(output, top, make_record(model, job, session, pixels.specs, feed.batch, top, loading))
         finished = sink.finished(items) if job.resume else set()
         sink.begin(items, job.resume)
         try:
@@ -140,16 +143,18 @@ def make_top(session: Session, job: Job) -> Top | None:
 
 
 def make_record(
-    model: Path, job: Job, session: Session, batch: int, top: Top | None, loading: Mapping[str, Any]
-) -> Record:
+    model: Path, job: Job, session: Session, inputs: Mapping[str, TensorSpec], batch: int, top: Top | None,
+    loading: Mapping[str, Any],
+) -> Record:  # fmt: skip
     """Everything that results and their names depend on, but for rounding: a run may go on in batches of another size,
-    on another device, on more streams. batch: rows that are gathered. Raises Error."""
+    on another device, on more streams, and pixels may become values here or there. inputs: the model's own. batch: rows
+    that are gathered. Raises Error."""
     from nnef_cl.pipeline import record
     from nnef_cl.pipeline.sources import common_folder
 
     assert job.output is not None
     _, patterns, shared = split(job.given)
-    own = {name: spec for name, spec in session.inputs.items() if name not in shared}
+    own = {name: spec for name, spec in inputs.items() if name not in shared}
     same = ", ".join(f"{name} {record.file_digest(Path(text))}" for name, text in sorted(shared.items()))
     keep, images = loading["keep"], job.options
     ranked = top if one_file(job.output) else None
@@ -166,6 +171,28 @@ def make_record(
         "--top": str(ranked.count) if ranked else "all values",
         "--labels": record.digest([labels.encode("utf-8", "surrogatepass")]) if labels else "none",
     }  # fmt: skip
+
+
+@dataclass
+class Pixels:
+    """For `load`: the device makes values of pixels where every item is an image file and the input allows it. `keep`:
+    whether tensors are to be kept, among which there would be others. specs: of the model's inputs, from then on."""
+
+    items: Sequence[Item]
+    shared: Mapping[str, str]
+    options: ImageOptions
+    keep: bool
+    specs: Mapping[str, TensorSpec] = field(default_factory=dict)
+
+    def __call__(self, specs: Mapping[str, TensorSpec]) -> dict[str, Image]:
+        from nnef_cl.preprocess import ARRAYS, device_image
+
+        self.specs = specs
+        own = [name for name in specs if name not in self.shared]
+        if len(own) != 1 or self.keep or any(item.path.suffix.lower() in ARRAYS for item in self.items):
+            return {}
+        image = device_image(specs[own[0]], self.options)
+        return {} if image is None else {own[0]: image}
 
 
 # Running ---------------------------------------------------------------------------------------------------

@@ -173,6 +173,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("concat", "stack", "split", "unstack"), _other_axis),
     "matmul": _matmul,
     "gather": _gather,
+    "image": lambda attrs, kinds, shapes, result: len(result) == 4,
     "reshape": _reshape,
     "transpose": lambda attrs, kinds, shapes, result: tuple(attrs["axes"])[:1] in ((), (0,)),
     "pad": lambda attrs, kinds, shapes, result: tuple(attrs["padding"][0]) == (0, 0),

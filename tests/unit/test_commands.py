@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from nnef_cl.demo import held_out_digits, model_folder
 from nnef_cl.device.environment import request_threads
 from nnef_cl.errors import DeviceError, Error, FileFormatError, InputError, UnsupportedError, UsageError
 from nnef_cl.format.tensor_file import ItemType, read_tensor_file, write_tensor
-from nnef_cl.ir.dtype import BOOL, I64
+from nnef_cl.images import Image
+from nnef_cl.ir.dtype import BOOL, BYTE, I64
 from nnef_cl.ir.graph import GraphBuilder, Node
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.preprocess import ImageOptions, read_input
+from nnef_cl.preprocess import ImageOptions, device_image, read_input
 
 MODEL = str(model_folder())
 
@@ -358,6 +360,19 @@ def test_images_become_values(tmp_path: Path) -> None:
     np.testing.assert_allclose(y[1], expected.transpose(2, 0, 1), rtol=1e-5, atol=1e-6)
     nhwc = ImageOptions(range=(0, 255), layout="nhwc")
     np.testing.assert_allclose(read_input([path], "x", TensorSpec((1, 2, 3, 3)), nhwc)[0], pixels, atol=1e-3)
+
+
+def test_pixels_that_the_device_makes_values_of(tmp_path: Path) -> None:
+    options = ImageOptions(mean=(0.1, 0.2, 0.3), std=(2.0,), range=(0, 255))
+    image = Image((0.1, 0.2, 0.3), 2.0, range=(0, 255))
+    assert device_image(TensorSpec((2, 3, 4, 5)), options) == image
+    assert device_image(TensorSpec((2, 4, 5, 3)), replace(options, layout="nhwc")) == replace(image, network="NHWC")
+    for spec in (TensorSpec((3, 4, 5)), TensorSpec((1, 3, 4, 5), I64), TensorSpec((1, 2, 4, 5)), TensorSpec((1, 1, 4, 5)),
+                 TensorSpec((1, 3, 1 << 15, 1))):  # fmt: skip
+        assert device_image(spec, options) is None
+    pixels = np.arange(2 * 3 * 3).reshape(2, 3, 3)
+    found = read_input([picture(tmp_path / "a.png", pixels)], "x", TensorSpec((1, 2, 3, 3), BYTE), options)
+    assert found.dtype == np.uint8 and np.array_equal(found[0], pixels)
 
 
 def test_hostile_inputs_and_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

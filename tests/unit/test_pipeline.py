@@ -22,11 +22,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nnef_cl.commands import app, ranking, streaming
+from nnef_cl.commands import app, common, ranking, streaming
 from nnef_cl.demo import held_out_digits, model_folder
 from nnef_cl.errors import DeviceError, Error, InputError, UsageError
 from nnef_cl.files import stands_for_many
 from nnef_cl.importer import import_model
+from nnef_cl.ir.dtype import BYTE
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.pipeline.record import Record, model_digest, record_path, shapes
 from nnef_cl.pipeline.sinks import Csv, JsonLines, NpzFolder, Sink, Top, open_sink, refuse_existing
@@ -455,6 +456,45 @@ def test_files_become_results(tmp_path: Path, batch: int) -> None:
         assert row["label_1"] == f"digit-{row['class_1']}"
     assert len(rows) == 9
     assert "exist: --resume goes on" in invoke("run", MODEL, "-i", tmp_path / "in" / "*" / "*", "-o", tmp_path / "out").stderr
+
+
+@needs_device
+@pytest.mark.parametrize("batch", [1, 4])
+def test_values_are_made_of_pixels_on_the_device(tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the host makes them where other files are among them; a run may go on that way."""
+    pillow = pytest.importorskip("PIL.Image")
+    (tmp_path / "in").mkdir()
+    for index, digit in enumerate(PIXELS[:6]):
+        pillow.fromarray((digit.reshape(8, 8) * 15).astype(np.uint8)).save(tmp_path / "in" / f"{index}.png")
+    loaded = list[Any]()
+    monkeypatch.setattr(common, "open_session", noted(common.open_session, loaded))
+    options = ("-b", batch, "--range", "0,17", "--mean", "0.5", "--std", "2", "-i", tmp_path / "in")
+    assert invoke("run", MODEL, *options, "-o", tmp_path / "a.jsonl").exit_code == 0
+    np.save(tmp_path / "in" / "6.npy", PIXELS[6].reshape(1, 1, 8, 8).astype(np.float32))
+    assert invoke("run", MODEL, *options, "-o", tmp_path / "b.jsonl").exit_code == 0
+    assert invoke("run", MODEL, *options, "-o", tmp_path / "a.jsonl", "--resume").exit_code == 0
+    assert invoke("run", MODEL, *options, "--dump", "all", "-o", tmp_path / "c.jsonl").exit_code == 0
+    shapes = [session.inputs["image"] for session in loaded]
+    pixels, values = TensorSpec((batch, 8, 8, 1), BYTE), TensorSpec((batch, 1, 8, 8))
+    assert shapes == [pixels, values, values, values]
+    a, b, c = (
+        {line["input"]: np.array(line["outputs"]["probabilities"]) for line in map(json.loads, text.splitlines())}
+        for text in ((tmp_path / f"{name}.jsonl").read_text() for name in "abc")
+    )
+    assert set(a) == set(b) == set(c) == {f"{k}.png" for k in range(6)} | {"6.npy"}
+    for name, one in a.items():
+        np.testing.assert_allclose(one, b[name], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(one, c[name], rtol=1e-4, atol=1e-6)
+
+
+def noted(function: Any, results: list[Any]) -> Any:
+    """The function, whose results go into the list, too."""
+
+    def note(*arguments: Any, **options: Any) -> Any:
+        results.append(function(*arguments, **options))
+        return results[-1]
+
+    return note
 
 
 SLOWLY = """
