@@ -9,7 +9,9 @@ import math
 import re
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -171,10 +173,11 @@ def _measured(
             engines[ONE_BY_ONE] = partial(plain.submit, inputs)
         blocks = asked.blocks if len(engines) > 1 else 1
         traffic, blocks = traffic_of(asked, session.streams, engines[versus.OURS], blocks)
-        before = session.batches
-        served = in_turn(engines, traffic, blocks, parallel if asked.in_flight is None else {})
+        counts: Counter[str] = Counter(dict.fromkeys(session.batches, 0))
+        parallel = parallel if asked.in_flight is None else {}
+        served = in_turn(engines, traffic, blocks, parallel, partial(counting, session, counts))
         if asked.batching is not None:
-            report["batching"] = batching_facts(asked.batching, before, session.batches)
+            report["batching"] = dataclasses.asdict(asked.batching) | counts
         report |= {"streams": session.streams, "batch": batch_items(session.inputs)}
     report["software"] |= {peer.name: peer.version for peer in peers}
     report |= {"options": options_of(asked, loading), "traffic": dataclasses.asdict(traffic) | {"blocks": blocks}}
@@ -219,10 +222,12 @@ def traffic_of(asked: Asked, streams: int, submit: Submit, blocks: int) -> tuple
 
 
 def in_turn(
-    engines: Mapping[str, Submit], traffic: Traffic, blocks: int, parallel: Mapping[str, int]
-) -> dict[str, list[Served]]:
+    engines: Mapping[str, Submit], traffic: Traffic, blocks: int, parallel: Mapping[str, int],
+    around: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> dict[str, list[Served]]:  # fmt: skip
     """Blocks of each engine, in changing order, each after a pause and as many requests as are under way, which do not
-    count. parallel: engine -> requests that it runs at a time; a closed loop keeps at least as many under way."""
+    count. parallel: engine -> requests that it runs at a time; a closed loop keeps at least as many under way. around:
+    what counts is measured inside it."""
     import time
 
     from nnef_cl.peers.interleave import PAUSE, turns
@@ -234,8 +239,18 @@ def in_turn(
         under_way = max(traffic.in_flight, parallel.get(name, 1))
         drive(engines[name], Traffic(under_way, under_way))
         one = dataclasses.replace(traffic, in_flight=under_way, seed=traffic.seed + len(served[name]))
-        served[name].append(drive(engines[name], one))
+        with around():
+            served[name].append(drive(engines[name], one))
     return served
+
+
+@contextlib.contextmanager
+def counting(session: Session, counts: Counter[str]) -> Iterator[None]:
+    """Adds what the session gathers inside the block."""
+    before = session.batches
+    yield
+    counts.update(session.batches)
+    counts.subtract(before)
 
 
 def options_of(asked: Asked, loading: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,11 +274,6 @@ def loop_facts(served: Sequence[Served], items: int) -> dict[str, Any]:
         "sent_late_ms": {"p50": percentile(late, 50), "p99": percentile(late, 99)},
         "under_way": {"mean": statistics.fmean(means), "max": max(most)},
     }
-
-
-def batching_facts(batching: Batching, before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Any]:
-    """For JSON: what was asked for, and what `session.batches` counted in between."""
-    return dataclasses.asdict(batching) | {name: count - before[name] for name, count in after.items()}
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -337,7 +347,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _gathered(facts: Mapping[str, Any]) -> str:
     mean = f" of {facts['batched'] / facts['batches']:.1f} requests on average" if facts["batches"] else ""
     asked = f"up to {facts['max_size']} within {facts['max_delay_ms']:g} ms"
-    return f"{asked}: {facts['batches']} batches{mean}, {facts['alone']} requests alone (warm-up included)"
+    return f"{asked}: {facts['batches']} batches{mean}, {facts['alone']} requests alone"
 
 
 # Sweep -----------------------------------------------------------------------------------------------------
