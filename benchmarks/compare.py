@@ -25,7 +25,6 @@ from nnef_cl.peers.versus import PINNING, compare, streams_for
 SCHEMA = 4
 FLOOR = 0.95
 """Leads below are listed at the end."""
-GROUPS = {"odd": list(zoo.ODD), "further": list(zoo.FURTHER)}
 
 
 def measure(built: zoo.Built, peers: list[Peer], options: argparse.Namespace) -> dict[str, Any]:
@@ -72,11 +71,10 @@ def positive(text: str) -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    known = zoo.NETWORKS | zoo.ODD | zoo.FURTHER
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(zoo.NETWORKS), metavar="NETWORK",
                         help="default: those of the zoo; odd: those of odd shapes, at every size, in batches of 3; "
-                             "further: of further kinds")
+                             "further: of further kinds; edge: small ones; dense: results for every place")
     parser.add_argument("--vs", default="onnxruntime", metavar="PEERS", help=f"of {', '.join(PEERS)}; with commas")
     parser.add_argument("--hint", choices=[hint.value for hint in Hint], default="latency", help="for all engines")
     parser.add_argument("--device", action="append", help="as for nnef-cl bench; repeatable; default: cpu")
@@ -89,9 +87,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=float, default=1.0, help="scales the channels")
     parser.add_argument("--json", type=Path, metavar="FILE", help="results are added to those that it has")
     options = parser.parse_args()
-    options.names = [one for name in options.names for one in GROUPS.get(name, [name])]
-    if unknown := sorted(set(options.names) - set(known)):
-        parser.error(f"invalid choice: {', '.join(unknown)}; there are odd, further, {', '.join(known)}")
+    options.names = [one for name in options.names for one in zoo.GROUPS.get(name, [name])]
+    if unknown := sorted(set(options.names) - set(zoo.KNOWN)):
+        parser.error(f"invalid choice: {', '.join(unknown)}; there are {', '.join([*zoo.GROUPS, *zoo.KNOWN])}")
     if PINNING in os.environ:
         parser.error(f"unset {PINNING}: it pins the peers to one core")
     if options.json and not options.json.absolute().parent.is_dir():

@@ -21,7 +21,6 @@ from nnef_cl.peers.interleave import PAUSE
 
 SCHEMA = 1
 BLOCK_SECONDS = 0.25
-ZOO = zoo.NETWORKS | zoo.ODD | zoo.FURTHER
 NETWORKS = ("mobilenetv2", "squeezenet", "mlp", "resnet50")
 Rate = Callable[[int], float]
 """Does that many requests and gives the requests per second."""
@@ -116,7 +115,7 @@ def main() -> None:
     results = []
     for name in options.names:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            path = Path(name) if name not in ZOO else zoo.build(name, folder).nnef
+            path = Path(name) if name not in zoo.KNOWN else zoo.build(name, folder).nnef
             try:
                 results.append({"network": name} | measure(path, options))
             except nnef_cl.Error as error:

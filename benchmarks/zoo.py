@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from zoo_classifiers import CLASSIFIERS
+from zoo_dense import denoise, depth, fused_efficient, hrnet, portrait, pspnet, pyramid, regnet, ssd, xception
+from zoo_edge import anomaly, autoencoder, heartbeat, keywords, lenet, person, pointnet, resnet20, textcnn, tiny_vit
 from zoo_further import (
     convnext_t,
     dcgan,
@@ -30,7 +32,7 @@ from zoo_network import Built, Network, Value
 from zoo_odd import BATCH, CHANNELS, SIZES, conv_stack, depthwise_stack, matmul_stack
 from zoo_others import audio_cnn, bert6, mlp, super_resolution, unet, vit_s16, yolov3_tiny
 
-__all__ = ["BATCH", "FURTHER", "NETWORKS", "ODD", "SIZES", "Built", "Design", "build", "onnx_session"]
+__all__ = ["BATCH", "GROUPS", "KNOWN", "NETWORKS", "ODD", "SIZES", "Built", "Design", "build", "onnx_session"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Design:
     """layers: from the input to the results; classes: how many it tells apart (or colours it paints).
 
     kind: 'image' (N, 3, size, size), 'volume' (N, 1, size, size, size), 'audio' (N, 1, size), 'tokens' (N, size, 768),
-    'vector' (N, size) or 'rows' (N, size, features).
+    'vector' (N, size), 'rows' (N, size, features), 'plane' (N, 1, size, size), 'spectrum' (N, 1, size, features) or
+    'series' (N, features, size).
     size: the published one; small: one that reduced versions for tests work at.
     """
 
@@ -54,7 +57,8 @@ class Design:
         return {
             "image": (batch, 3, size, size), "volume": (batch, 1, size, size, size), "audio": (batch, 1, size),
             "tokens": (batch, size, network.channels(768)), "vector": (batch, size),
-            "rows": (batch, size, self.features),
+            "rows": (batch, size, self.features), "plane": (batch, 1, size, size),
+            "spectrum": (batch, 1, size, self.features), "series": (batch, self.features, size),
         }[self.kind]  # fmt: skip
 
 
@@ -105,6 +109,37 @@ FURTHER: dict[str, Design] = {
 }
 """Of further kinds than those whose leads are the product's goal."""
 
+EDGE: dict[str, Design] = {
+    "lenet": Design(lenet, "plane", size=28, small=28, classes=10),
+    "resnet20": Design(resnet20, size=32, small=32, classes=10),
+    "keywords": Design(keywords, "spectrum", size=49, small=49, classes=12, features=10),
+    "person": Design(person, size=96, small=96, classes=2),
+    "anomaly": Design(anomaly, "vector", size=640, small=64),
+    "heartbeat": Design(heartbeat, "series", size=4096, small=512, classes=6, features=12),
+    "pointnet": Design(pointnet, "series", size=1024, small=64, classes=40, features=3),
+    "textcnn": Design(textcnn, "series", size=64, small=16, classes=5, features=300),
+    "tiny_vit": Design(tiny_vit, size=32, small=32, classes=10),
+    "autoencoder": Design(autoencoder, "plane", size=128, small=32, classes=1),
+}
+"""Small ones, for boards and sensors."""
+
+DENSE: dict[str, Design] = {
+    "ssd": Design(ssd, size=300, small=300, classes=91),
+    "pyramid": Design(pyramid, size=256, classes=36),
+    "hrnet": Design(hrnet, size=192, classes=17),
+    "denoise": Design(denoise, "plane", size=128, small=24),
+    "depth": Design(depth, size=256),
+    "portrait": Design(portrait, size=224, classes=2),
+    "pspnet": Design(pspnet, size=384, small=192, classes=19),
+    "xception": Design(xception, size=299, small=75),
+    "fused_efficient": Design(fused_efficient),
+    "regnet": Design(regnet),
+}
+"""Results for every place, and classifiers with other widths and windows."""
+
+GROUPS = {"odd": ODD, "further": FURTHER, "edge": EDGE, "dense": DENSE}
+KNOWN: dict[str, Design] = NETWORKS | ODD | FURTHER | EDGE | DENSE
+
 
 def build(
     name: str, folder: str | Path, *, batch: int = 1, size: int | None = None, width: float = 1.0, seed: int = 0,
@@ -115,10 +150,9 @@ def build(
     size, classes: None for the published ones; width: scales the channels.
     ValueError for an unknown name or an input that is too small.
     """
-    designs = NETWORKS | ODD | FURTHER
-    if name not in designs:
-        raise ValueError(f"no network '{name}': it is one of {', '.join(designs)}")
-    design, folder = designs[name], Path(folder)
+    if name not in KNOWN:
+        raise ValueError(f"no network '{name}': it is one of {', '.join(KNOWN)}")
+    design, folder = KNOWN[name], Path(folder)
     (folder / "nnef").mkdir(parents=True, exist_ok=True)
     network = Network(name, folder, np.random.default_rng(seed), width)
     shape = design.shape(batch, size or design.size, network)
@@ -138,7 +172,7 @@ def onnx_session(path: Path, threads: int) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(NETWORKS | ODD | FURTHER)}")
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(KNOWN)}")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder; one sub-folder per network")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, help="of the input; default: the published one")

@@ -19,10 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import onnx
 import zoo
 
-DESIGNS = zoo.NETWORKS | zoo.ODD | zoo.FURTHER
+DESIGNS = zoo.KNOWN
 NAMES = list(DESIGNS)
-SOME = [pytest.param(name, marks=pytest.mark.slow if name in zoo.FURTHER else ()) for name in NAMES]
-MORE = [pytest.param(name, marks=pytest.mark.slow if name in list(zoo.FURTHER)[::2] else ()) for name in NAMES]
+RARE = [name for name in NAMES if name not in zoo.NETWORKS and name not in zoo.ODD]
+SOME = [pytest.param(name, marks=pytest.mark.slow if name in RARE else ()) for name in NAMES]
+MORE = [pytest.param(name, marks=pytest.mark.slow if name in RARE[::2] else ()) for name in NAMES]
 ALIVE = 0.05, 25.0
 """Root mean square of a tensor."""
 SPREAD = 100 * 1e-4
