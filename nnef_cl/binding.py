@@ -85,15 +85,19 @@ def can_be_in_place(replica: Replica) -> bool:
 
 
 class _InPlace:
-    """Kernels and slots of their own, planned so that inputs and outputs lie in one buffer where nothing else is. The
-    buffer is mapped except during runs, which costs no copy where the device works on the host's memory."""
+    """Kernels and slots of their own, planned so that inputs and outputs lie in one buffer where nothing else is.
+    Memory that the host does not see anyway is mapped except during runs, which costs no copy where the device works on
+    the host's."""
 
     def __init__(self, replica: Replica, stream: Stream) -> None:
         executable = replica.apart
         plan = executable.plan
         self._bytes = -(-plan.arenas[-1] // UNIT) * UNIT
-        memory = HostMemory([self._bytes]).arrays[0]
-        self._stream = Stream(executable, beside=stream, last=memory)
+        given = None if stream.device.opens_memory else HostMemory([self._bytes]).arrays[0]
+        self._stream = Stream(executable, beside=stream, last=given)
+        memory = self._stream.last_memory if given is None else given
+        assert memory is not None
+        memory[:] = 0
         self.inputs = {name: _view(memory, *where) for name, where in plan.inputs.items()}
         self.outputs = {name: self._output(memory, *where) for name, where in plan.outputs.items()}
         self._copied = {name: array for name, array in self.outputs.items() if not np.may_share_memory(array, memory)}
@@ -110,7 +114,8 @@ class _InPlace:
         return np.zeros(spec.shape, spec.dtype.api)
 
     def _map(self) -> None:
-        self._mapped.append(self._stream.queue.map(self._stream.last_arena, self._bytes))
+        if self._stream.last_memory is None:
+            self._mapped.append(self._stream.queue.map(self._stream.last_arena, self._bytes))
 
     def run(self) -> None:
         _unmap(self._stream.queue, self._mapped)

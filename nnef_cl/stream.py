@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from nnef_cl.device.arrays import DeviceArray, HostArray
+from nnef_cl.device.opencl import opencl
 from nnef_cl.device.queue import Queue
 from nnef_cl.errors import InputError, located
 from nnef_cl.executor import Executable, release
@@ -27,6 +29,15 @@ NEW: Targets = MappingProxyType({})
 """Every output is a new array."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Slot:
+    """Where an input or an output lies. buffer: the device's; stored: what is there, where the host sees it."""
+
+    buffer: Any
+    spec: TensorSpec
+    stored: np.ndarray | None = None
+
+
 class Stream:
     """A queue with kernels, memory and variables of its own; programs and weights are the executable's. Not
     thread-safe: kernels keep their arguments."""
@@ -38,6 +49,8 @@ class Stream:
         self.plan, self.device = executable.plan, executable.device
         self._executable = executable
         self._buffers: dict[Buffer, Any] = {}
+        self._memory: dict[Buffer, np.ndarray] = {}  # of arenas that the host sees
+        self._under_way = False
         weakref.finalize(self, release, self.device, self._buffers, os.getpid()).atexit = False
         self.queue: Queue = self.device.new_queue() if beside is None else beside.queue
         self._beside = beside
@@ -45,9 +58,13 @@ class Stream:
         if beside is None:
             self._make_states()
         for index, size in enumerate(self.plan.arenas):
-            given = last if index == len(self.plan.arenas) - 1 else None
-            memory = self.device.buffer(size) if given is None else self.device.buffer_of(given)
-            self._buffers[Buffer("arena", index)] = memory
+            arena = Buffer("arena", index)
+            if last is not None and index == len(self.plan.arenas) - 1:
+                self._buffers[arena] = self.device.buffer_of(last)
+                continue
+            self._buffers[arena], memory = self.device.open_buffer(size)
+            if memory is not None:
+                self._memory[arena] = memory
         for index in range(len(self.plan.faults)):
             self._buffers[Buffer("fault", index)] = self.device.buffer(FLAG_BYTES)
             self._clear(index)
@@ -55,8 +72,8 @@ class Stream:
             self._buffers[Buffer("counter", index)] = counters = self.device.buffer(size)
             self.queue.write(counters, np.zeros(size, np.uint8))
         self._launches = [self._bind(step) for step in self.plan.launches]
-        self._inputs = {name: self._buffer(place) for name, (place, _) in self.plan.inputs.items()}
-        self._outputs = {name: (self._buffer(place), spec) for name, (place, spec) in self.plan.outputs.items()}
+        self._inputs = {name: self._slot(*where) for name, where in self.plan.inputs.items()}
+        self._outputs = {name: self._slot(*where) for name, where in self.plan.outputs.items()}
 
     def _make_states(self) -> None:
         weakref.finalize(self, release, self.device, self._states, os.getpid()).atexit = False
@@ -80,6 +97,13 @@ class Stream:
             self._buffers[place] = self.device.part(self._buffers[place.whole], place.offset, place.bytes)
         return self._buffers[place]
 
+    def _slot(self, place: Buffer, spec: TensorSpec) -> _Slot:
+        memory, stored = self._memory.get(place.whole), None
+        if memory is not None:
+            stored = memory[place.offset : place.offset + spec.bytes].view(spec.dtype.storage)
+            stored = stored.reshape(spec.layout.physical(spec.shape))
+        return _Slot(self._buffer(place), spec, stored)
+
     def run(self, inputs: Arrays, out: Targets = NEW) -> dict[str, np.ndarray]:
         """inputs: arrays as they are stored (a model's are plain), C-contiguous. out: arrays for some of the outputs,
         logical and in API types, as the others, which are made. Returns all of them.
@@ -88,9 +112,10 @@ class Stream:
         when everything else has succeeded: a run that fails changes none.
         """
         # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
+        self._settle()
         sent = [self._send(self._inputs[name], array) for name, array in inputs.items()]
         self._compute()
-        outputs = {name: self._read(*place, out.get(name)) for name, place in self._outputs.items()}
+        outputs = {name: self._read(slot, out.get(name)) for name, slot in self._outputs.items()}
         del sent
         self._commit()
         return outputs
@@ -99,38 +124,61 @@ class Stream:
         """As `run`, on what lies in the inputs' slots; outputs stay in theirs. out: arrays that get copies of some."""
         self._compute()
         for name, array in out.items():
-            self._read(*self._outputs[name], array)
+            self._read(self._outputs[name], array)
         if self.plan.commits:
             self.queue.finish()
         self._commit()
+        if self._memory:
+            self._settle()
 
-    def _send(self, buffer: Any, array: np.ndarray | DeviceArray) -> Any:
-        """buffer: the device's."""
-        if not isinstance(array, DeviceArray):
-            return self.queue.send(buffer, array)
-        array.settle(self.device.name)
-        self.queue.copy(array.buffer, buffer, array.bytes, begin=array.offset)
+    def _send(self, slot: _Slot, array: np.ndarray | DeviceArray) -> Any:
+        """What is returned must stay until work enqueued later is done."""
+        if isinstance(array, DeviceArray):
+            array.settle(self.device.name)
+            self.queue.copy(array.buffer, slot.buffer, array.bytes, begin=array.offset)
+        elif slot.stored is None:
+            return self.queue.send(slot.buffer, array)
+        else:
+            np.copyto(slot.stored, array)
         return array
 
-    def _compute(self) -> None:
-        self.enqueue()
-        if not self._executable.launched:
+    def _settle(self) -> None:
+        """Waits for what a run left under way, before the host touches memory that it uses."""
+        if self._under_way:
             self.queue.finish()
+            self._under_way = False
+
+    def _compute(self) -> None:
+        self._under_way = True
+        self.enqueue()
+        if self._memory or not self._executable.launched:
+            self._settle()
+        if not self._executable.launched:
             self._executable.keep_launched()
         self._check_faults()
 
     def _commit(self) -> None:
+        self._under_way = bool(self.plan.commits)
         for copy in self.plan.commits:
             self.queue.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
 
     @property
     def last_arena(self) -> Any:
         """The device's buffer."""
-        return self._buffers[Buffer("arena", len(self.plan.arenas) - 1)]
+        return self._buffers[self._last]
+
+    @property
+    def last_memory(self) -> np.ndarray | None:
+        """Its bytes, where the host sees them: between runs they are the caller's."""
+        return self._memory.get(self._last)
+
+    @property
+    def _last(self) -> Buffer:
+        return Buffer("arena", len(self.plan.arenas) - 1)
 
     def read_state(self, index: int) -> np.ndarray:
         """A variable's logical array in its API type."""
-        return self._read(self._states[Buffer("state", index)], self.plan.states[index].spec)
+        return self._read(_Slot(self._states[Buffer("state", index)], self.plan.states[index].spec))
 
     def write_state(self, index: int, array: np.ndarray) -> None:
         """array: logical, in the storage type."""
@@ -143,9 +191,7 @@ class Stream:
 
     def enqueue(self) -> list[Any]:
         """Enqueues every launch; returns their events."""
-        import pyopencl as cl  # noqa: PLC0415
-
-        queue, launch = self.queue.handle, cl.enqueue_nd_range_kernel
+        queue, launch = self.queue.handle, opencl().enqueue_nd_range_kernel
         with self.device.translated("running the network"):
             return [launch(queue, kernel, size, local) for kernel, size, local in self._launches]
 
@@ -172,28 +218,30 @@ class Stream:
         with self.device.translated("reading the profile"):
             return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
 
-    def _read(self, buffer: Any, spec: TensorSpec, target: Target | None = None) -> np.ndarray:
-        """buffer: the device's. Returns what the caller passed as target, or a new array."""
+    def _read(self, slot: _Slot, target: Target | None = None) -> np.ndarray:
+        """Returns what the caller passed as target, or a new array."""
+        spec, stored = slot.spec, slot.stored
         if isinstance(target, DeviceArray):
             target.settle(self.device.name)
-            self.queue.copy(buffer, target.buffer, target.bytes, to=target.offset)
+            self.queue.copy(slot.buffer, target.buffer, target.bytes, to=target.offset)
             self.queue.finish()
             return target.value
         if isinstance(target, HostArray):
-            self._read(buffer, spec, target.array)
+            self._read(slot, target.array)
             return target.value
         target = np.empty(spec.shape, spec.dtype.api) if target is None else target
         array = np.asarray(target)  # whatever class of arrays it is
-        if array.flags.c_contiguous and spec.layout == PLAIN:
-            self.queue.read(buffer, array.view(spec.dtype.storage))
-        else:
-            stored = np.empty(spec.layout.physical(spec.shape), spec.dtype.storage)
-            np.copyto(array, spec.layout.unpack(self.queue.read(buffer, stored), spec.shape), casting="unsafe")
+        if stored is None and array.flags.c_contiguous and spec.layout == PLAIN:
+            self.queue.read(slot.buffer, array.view(spec.dtype.storage))
+            return target
+        if stored is None:
+            stored = self.queue.read(slot.buffer, np.empty(spec.layout.physical(spec.shape), spec.dtype.storage))
+        np.copyto(array, spec.layout.unpack(stored, spec.shape), casting="unsafe")
         return target
 
     def close(self) -> None:
         """Gives its memory back."""
-        self._launches, self._inputs, self._outputs = [], {}, {}
+        self._launches, self._inputs, self._outputs, self._memory = [], {}, {}, {}
         release(self.device, self._buffers, os.getpid())
         if self._beside is None:
             release(self.device, self._states, os.getpid())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
 
 from nnef_cl.errors import DeviceError
 
@@ -19,6 +20,24 @@ class _Wish:
 
     stream: int | None
     got: int | None = None
+
+
+class Turn:
+    """A block that has a stream. A class, because a generator takes longer, and every run has one."""
+
+    __slots__ = ("_begin", "_end", "_number")
+
+    def __init__(self, begin: Callable[[], int], end: Callable[[int], None]) -> None:
+        self._begin, self._end = begin, end
+
+    def __enter__(self) -> int:
+        self._number = self._begin()
+        return self._number
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(self._number)
 
 
 class Turns:
@@ -36,18 +55,19 @@ class Turns:
         self._waiting: list[_Wish] = []
         self._ended = False
 
-    @contextlib.contextmanager
-    def take(self, stream: int | None = None) -> Iterator[int]:
+    def take(self, stream: int | None = None) -> Turn:
         """The number of a stream that is this thread's inside the block. stream: the one wanted, None: any.
-        Raises DeviceError."""
+        Raises DeviceError where the block begins."""
+        return Turn(partial(self._begin, stream), self._end)
+
+    def _begin(self, stream: int | None) -> int:
         self.check()
         with self._changed:
-            number = self._got(stream)
-        try:
-            yield number
-        finally:
-            with self._changed:
-                self._give(number)
+            return self._got(stream)
+
+    def _end(self, number: int) -> None:
+        with self._changed:
+            self._give(number)
 
     def check(self) -> None:
         """Raises DeviceError where nobody may use a stream."""

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,10 @@ from nnef_cl.errors import DeviceError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from pyopencl import Buffer, Context, Kernel, Program
+
+
+UNIT = 128
+"""Bytes; OpenCL's largest alignment. Devices work on the host's memory where buffers are whole numbers of them."""
 
 
 class Device:
@@ -120,6 +124,32 @@ class Device:
         with self.translated("making a part of a buffer"):
             part: Buffer = buffer.get_sub_region(offset, nbytes)
         return part
+
+    def open_buffer(self, nbytes: int) -> tuple[Buffer, np.ndarray | None]:
+        """A buffer as `buffer` makes it, and its bytes as an array where the host may read and write them whenever no
+        command under way uses them, without a command of its own; None elsewhere. The array may outlive the buffer."""
+        if not self.opens_memory:
+            return self.buffer(nbytes), None
+        self.check_budget(nbytes, nbytes)
+        cl = opencl()
+        flags = cl.svm_mem_flags.READ_WRITE | cl.svm_mem_flags.SVM_FINE_GRAIN_BUFFER
+        with self.translated(f"allocating {_size(nbytes)}"):
+            shared = cl.SVMAllocation(self.context, -(-max(1, nbytes) // UNIT) * UNIT, UNIT, flags)
+        memory = np.frombuffer(shared.buf, np.uint8)
+        buffer = self.buffer_of(memory)
+        self._sizes[buffer.int_ptr] = nbytes
+        return buffer, memory[:nbytes]
+
+    @cached_property
+    def opens_memory(self) -> bool:
+        """Whether `open_buffer` gives arrays: host and kernels can share memory and take turns without mapping it (OpenCL 2.0, 3.3.3: fine-grained
+        buffers), as cheaply as any."""
+        cl = opencl()
+        try:
+            fine = self._handle.svm_capabilities & cl.device_svm_capabilities.FINE_GRAIN_BUFFER
+        except (cl.Error, AttributeError):  # OpenCL 1.2
+            return False
+        return bool(fine) and self.uses_host_memory and not self.target.separate_buffers
 
     @property
     def uses_host_memory(self) -> bool:

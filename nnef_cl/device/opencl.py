@@ -55,8 +55,7 @@ class translated:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        cl = opencl()
-        if isinstance(error, cl.Error):
+        if error is not None and isinstance(error, opencl().Error):
             ours = OutOfMemoryError if error.code in MEMORY_CODES else DeviceError
             raise ours(f"{self._device}: {self._action} failed: {shortened(str(error))}") from error
 

@@ -199,6 +199,7 @@ def test_a_run_that_fails_changes_nothing(counter: Path, selector: str, monkeypa
 
         with monkeypatch.context() as patched, pytest.raises(DeviceError, match="today"):
             patched.setattr(Queue, "read", fail)
+            patched.setattr(Queue, "finish", fail)
             session(ONE)
         np.testing.assert_array_equal(session.state["a"], A + 1)
         np.testing.assert_array_equal(session(ONE), A + 2)
