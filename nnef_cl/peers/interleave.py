@@ -16,8 +16,9 @@ RUNS = 6
 ROUNDS = 3
 """Inferences of a throughput block for each of those that an engine has under way, at least: at the end of a block some
 wait for the last one."""
-PAUSE = 0.04
-"""Seconds before each block: another engine's threads spin for a while after their work."""
+PAUSE = 0.1
+"""Seconds before each block: another engine's threads spin for a while after their work, ONNX Runtime's for 40 to
+50 ms."""
 
 Times = Mapping[str, Sequence[Sequence[float]]]
 """Engine -> its blocks -> seconds per inference: of every run, or of all of a block together."""
