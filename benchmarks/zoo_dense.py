@@ -22,8 +22,8 @@ def ssd(n: Network, x: Value, classes: int) -> list[Value]:
 
     def lists(values: int, boxes: int = 6) -> Value:
         parts = []
-        for y in maps:
-            y = n.conv(y, boxes * values, 3, 1, 1, gain=1.0)
+        for given in maps:
+            y = n.conv(given, boxes * values, 3, 1, 1, gain=1.0)
             height, width = y.spatial
             parts.append(n.reshape(n.transpose(y, (0, 2, 3, 1)), (y.shape[0], height * width * boxes, values)))
         return n.concat(parts, axis=1)

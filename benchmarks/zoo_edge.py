@@ -21,7 +21,8 @@ def resnet20(n: Network, x: Value, classes: int) -> list[Value]:
     for stage, channels in enumerate((16, 32, 64)):
         for block in range(3):
             stride = 2 if stage and not block else 1
-            y = n.batch_norm(n.conv(unit(n, x, channels, 3, stride), n.channels(channels), 3, 1, 1, bias=False), scale=0.5)
+            y = n.conv(unit(n, x, channels, 3, stride), n.channels(channels), 3, 1, 1, bias=False)
+            y = n.batch_norm(y, scale=0.5)
             x = n.relu(n.add(y, x if x.shape == y.shape else n.batch_norm(n.conv(x, y.shape[1], 1, 2, bias=False))))
     return [n.linear(n.flatten(n.global_pool(x)), classes, gain=1.0)]
 

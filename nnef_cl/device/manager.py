@@ -142,8 +142,8 @@ class Device:
 
     @cached_property
     def opens_memory(self) -> bool:
-        """Whether `open_buffer` gives arrays: host and kernels can share memory and take turns without mapping it (OpenCL 2.0, 3.3.3: fine-grained
-        buffers), as cheaply as any."""
+        """Whether `open_buffer` gives arrays: host and kernels can take turns with memory that is never mapped (OpenCL
+        2.0, 3.3.3: fine-grained buffers), and it is as fast as any."""
         cl = opencl()
         try:
             fine = self._handle.svm_capabilities & cl.device_svm_capabilities.FINE_GRAIN_BUFFER

@@ -55,7 +55,10 @@ class translated:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and isinstance(error, opencl().Error):
+        if error is None:
+            return
+        cl = opencl()
+        if isinstance(error, cl.Error):
             ours = OutOfMemoryError if error.code in MEMORY_CODES else DeviceError
             raise ours(f"{self._device}: {self._action} failed: {shortened(str(error))}") from error
 
