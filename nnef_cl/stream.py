@@ -29,9 +29,14 @@ NEW: Targets = MappingProxyType({})
 """Every output is a new array."""
 
 
+OWN_COPY = 1 << 17
+"""Bytes; what is larger the runtime copies faster, with several threads, whatever the command costs."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Slot:
-    """Where an input or an output lies. buffer: the device's; stored: what is there, where the host sees it."""
+    """Where an input or an output lies. buffer: the device's; stored: what is there, where the host copies it itself.
+    """
 
     buffer: Any
     spec: TensorSpec
@@ -99,7 +104,7 @@ class Stream:
 
     def _slot(self, place: Buffer, spec: TensorSpec) -> _Slot:
         memory, stored = self._memory.get(place.whole), None
-        if memory is not None:
+        if memory is not None and spec.bytes <= OWN_COPY:
             stored = memory[place.offset : place.offset + spec.bytes].view(spec.dtype.storage)
             stored = stored.reshape(spec.layout.physical(spec.shape))
         return _Slot(self._buffer(place), spec, stored)
@@ -125,8 +130,8 @@ class Stream:
         self._compute()
         for name, array in out.items():
             self._read(self._outputs[name], array)
-        if self.plan.commits:
-            self.queue.finish()
+        if self.plan.commits or self._memory:
+            self._settle()
         self._commit()
         if self._memory:
             self._settle()
@@ -151,15 +156,14 @@ class Stream:
     def _compute(self) -> None:
         self._under_way = True
         self.enqueue()
-        if self._memory or not self._executable.launched:
-            self._settle()
         if not self._executable.launched:
+            self._settle()
             self._executable.keep_launched()
         self._check_faults()
 
     def _commit(self) -> None:
-        self._under_way = bool(self.plan.commits)
         for copy in self.plan.commits:
+            self._under_way = True
             self.queue.copy(self._buffer(copy.source), self._buffer(copy.target), copy.bytes)
 
     @property
@@ -231,13 +235,21 @@ class Stream:
             return target.value
         target = np.empty(spec.shape, spec.dtype.api) if target is None else target
         array = np.asarray(target)  # whatever class of arrays it is
-        if stored is None and array.flags.c_contiguous and spec.layout == PLAIN:
-            self.queue.read(slot.buffer, array.view(spec.dtype.storage))
+        if stored is not None:
+            self._settle()
+        elif array.flags.c_contiguous and spec.layout == PLAIN:
+            self._receive(slot.buffer, array.view(spec.dtype.storage))
             return target
-        if stored is None:
-            stored = self.queue.read(slot.buffer, np.empty(spec.layout.physical(spec.shape), spec.dtype.storage))
+        else:
+            stored = self._receive(slot.buffer, np.empty(spec.layout.physical(spec.shape), spec.dtype.storage))
         np.copyto(array, spec.layout.unpack(stored, spec.shape), casting="unsafe")
         return target
+
+    def _receive(self, buffer: Any, array: np.ndarray) -> np.ndarray:
+        """As Queue.read: nothing is under way afterwards."""
+        self.queue.read(buffer, array)
+        self._under_way = self._under_way and not array.nbytes
+        return array
 
     def close(self) -> None:
         """Gives its memory back."""
