@@ -19,7 +19,9 @@ ${fill()}\
         for (int ktile = 0; ktile < ${p.channel_groups}; ++ktile) {
 % endif
         const int block = ktile * ${p.blocks};
-% if not p.all_channels:
+% if p.mixed:
+        const int begin = ${p.bands.begin}, end = ${p.bands.end}, start = begin / ${p.channels};
+% elif not p.all_channels:
         const int group = ktile / ${p.channel_groups // p.groups};
 % endif
         __global const float *w = filter + ktile * ${p.steps * g.taps * p.channels * p.blocks * V};
@@ -28,13 +30,18 @@ ${fill()}\
         float${V if V > 1 else ""} a${t}_${b} = ${f"vload{V}" if V > 1 else "*"}(${f"block + {b}, bias" if V > 1 else f"bias + block + {b}"});
 % endfor
 % endfor
+% if p.mixed:
+        for (int channel = start; channel * ${p.channels} < end; ++channel) {
+            const int low = max(begin - channel * ${p.channels}, 0), high = min(end - channel * ${p.channels}, ${p.channels});
+% else:
         for (int step = 0; step < ${p.steps}; ++step) {
+% if not p.all_channels:
+            const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
+% endif
+% endif
 % if p.direct:
-<% start = p.x.at(["n", "channel", "id0", "ih0", "iw0"]) %>\
-            const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
-            __global const float *place = x + ${start};
+            __global const float *place = x + ${p.x.at(["n", "channel", "id0", "ih0", "iw0"])};
 % elif not p.all_channels:
-            const int channel = ${f"group * {p.steps} + step" if p.blocked else f"group * {p.in_channels} + step * {p.channels}"};
 ${fill()}\
 % endif
             for (int kd = 0; kd < ${g.size[0]}; ++kd)
@@ -45,7 +52,12 @@ ${fill()}\
 % else:
                 const float *s = patch + (kd * ${g.size[1]} + kh) * ${p.patch_width * (p.channels if p.blocked else 1)} + kw * ${p.column_step};
 % endif
+% if p.mixed:
+                w += low * ${p.blocks * V};
+                for (int c = low; c < high; ++c) {
+% else:
                 for (int c = 0; c < ${p.count}; ++c) {
+% endif
 % for b in range(p.blocks):
                     const float${V if V > 1 else ""} w${b} = ${f"vload{V}({b}, w)" if V > 1 else f"w[{b}]"};
 % endfor
@@ -57,7 +69,9 @@ ${fill()}\
 % endfor
 % endfor
                 }
-% if p.rest:
+% if p.mixed:
+                w += (${p.channels} - high) * ${p.blocks * V};
+% elif p.rest:
                 w += (${p.channels} - ${p.count}) * ${p.blocks * V};
 % endif
             }

@@ -31,6 +31,9 @@ class ConvDirect(GridKernel):
     direct: windows never leave the input, so taps are read in place; otherwise the patch under the tile is
     copied to private memory first, borders resolved, and every tap has a fixed place there. Where one patch holds all
     channels of a plain input, the work-item computes all output channels from it.
+
+    mixed: vectors hold channels of several groups. A tile is multiplied with the input channels of all groups that it
+    touches, with weights of zero where a result and a channel are of different groups.
     """
 
     stem: ClassVar[str] = "conv_direct"
@@ -45,6 +48,7 @@ class ConvDirect(GridKernel):
     tile: int
     channels: int
     direct: bool
+    mixed: bool
     grid: Grid
 
     @property
@@ -73,7 +77,7 @@ class ConvDirect(GridKernel):
 
     def choices(self, target: Target) -> tuple[Sizes, ...]:
         """(blocks, tile) of every register tile that the kernel can have, best guess first."""
-        vectors = -(-(self.y.spec.shape[1] // self.groups) // self.width)
+        vectors = 1 if self.mixed else -(-(self.y.spec.shape[1] // self.groups) // self.width)
         found = register_tiles(vectors, self.y.spec.shape[4], target.vector_registers)
         if self.direct:  # there is no patch
             return tuple(found)
@@ -90,9 +94,19 @@ class ConvDirect(GridKernel):
         return self.x.spec.shape[1] // self.groups
 
     @property
+    def bands(self) -> Bands:
+        """Of a mixed kernel."""
+        return Bands(self.groups, self.x.spec.shape[1], self.y.spec.shape[1], self.width * self.blocks, self.channels)
+
+    @property
     def steps(self) -> int:
-        """Channel steps of one group."""
-        return -(-self.in_channels // self.channels)
+        """Channel steps of one group; of a mixed kernel the most that a tile has."""
+        return self.bands.steps if self.mixed else -(-self.in_channels // self.channels)
+
+    @property
+    def depth(self) -> float:
+        """Input channels that a tile is multiplied with, padding included, on average."""
+        return self.bands.depth if self.mixed else self.steps * self.channels
 
     @property
     def rest(self) -> int:
@@ -107,6 +121,8 @@ class ConvDirect(GridKernel):
     @property
     def channel_groups(self) -> int:
         """Tiles along the output channels, all groups together."""
+        if self.mixed:
+            return self.bands.tiles
         return self.groups * -(-(self.y.spec.shape[1] // self.groups) // (self.width * self.blocks))
 
     @property
@@ -190,6 +206,72 @@ class ConvDirect(GridKernel):
 
 
 @dataclass(frozen=True)
+class Bands:
+    """Input channels of tiles of output channels that groups do not keep to. lanes: output channels of a tile; step:
+    input channels read at a time."""
+
+    groups: int
+    inputs: int
+    outputs: int
+    lanes: int
+    step: int
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.outputs // self.lanes)
+
+    @property
+    def begin(self) -> str:
+        """C text: first input channel of tile `ktile`."""
+        return f"ktile * {self.lanes} / {self.outputs // self.groups} * {self.inputs // self.groups}"
+
+    @property
+    def end(self) -> str:
+        """C text: the one behind its last one."""
+        last = f"min(ktile * {self.lanes} + {self.lanes - 1}, {self.outputs - 1})"
+        return f"({last} / {self.outputs // self.groups} + 1) * {self.inputs // self.groups}"
+
+    def of(self, tile: int) -> tuple[int, int]:
+        """begin and end."""
+        each, first, last = self.outputs // self.groups, tile * self.lanes, (tile + 1) * self.lanes - 1
+        channels = self.inputs // self.groups
+        return first // each * channels, (min(last, self.outputs - 1) // each + 1) * channels
+
+    @property
+    def steps(self) -> int:
+        """The most that a tile has."""
+        return max(-(-end // self.step) - begin // self.step for begin, end in map(self.of, range(self.tiles)))
+
+    @property
+    def depth(self) -> float:
+        """Channels of a tile, on average."""
+        return sum(end - begin for begin, end in map(self.of, range(self.tiles))) / self.tiles
+
+
+@dataclass(frozen=True)
+class PackBands(PackFloats):
+    """(K, C/groups, taps...) -> [K tiles][channel steps][taps][channels][lanes] with the channels of all groups that a
+    tile touches, from a whole step on; zero where there is no weight."""
+
+    bands: Bands
+
+    def shape(self, filter: Shape) -> Shape:
+        return (self.bands.tiles, self.bands.steps, math.prod(filter[2:]), self.bands.step, self.bands.lanes)
+
+    def __call__(self, filter: np.ndarray) -> np.ndarray:
+        tiles, steps, taps, step, lanes = self.shape(filter.shape)
+        k, c = filter.shape[:2]
+        packed = np.zeros((tiles, steps * step, lanes, taps), np.float32)
+        weights = filter.reshape(k, c, taps)
+        each = self.bands.outputs // self.bands.groups
+        for result in range(k):
+            tile, lane = divmod(result, lanes)
+            at = result // each * c - self.bands.of(tile)[0] // step * step
+            packed[tile, at : at + c, lane] = weights[result]
+        return packed.reshape(tiles, steps, step, lanes, taps).transpose(0, 1, 4, 2, 3)
+
+
+@dataclass(frozen=True)
 class PackFilter(PackFloats):
     """(K, C/groups, taps...) -> [K tiles][channel steps][taps][channels][blocks x width], padded with zeros."""
 
@@ -234,23 +316,24 @@ def conv_direct(
     x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, groups: int,
     target: Target, sizes: Sizes | None = None,
 ) -> ConvDirect | None:  # fmt: skip
-    """The kernel, or None where channels of a group do not fall on whole vectors. sizes: (blocks, tile) of another
-    register tile than the best guess."""
+    """The kernel, or None where channels of a plain tensor's group do not fall on whole vectors. sizes: (blocks, tile)
+    of another register tile than the best guess."""
     c, k = x.spec.shape[1] // groups, y.spec.shape[1] // groups
     width = y.block if y.block > 1 else min(max(4, target.vector_width), 1 << (k - 1).bit_length())
-    if groups > 1 and (k % width or (x.block > 1 and c % x.block)):
+    mixed = groups > 1 and bool(k % width or c % x.block)
+    if mixed and (x.block == 1 or y.block == 1):
         return None
     channels = x.block if x.block > 1 else max(d for d in range(1, 17) if c % d == 0)
     direct = all(geometry.inside(a, x.spec.shape[2 + a], y.spec.shape[2 + a]) for a in range(3))
     grid = Grid.of(1, target, width * 2)
-    kernel = ConvDirect(x, y, extras, epilogue, geometry, groups, width, 1, 1, channels, direct, grid)
+    kernel = ConvDirect(x, y, extras, epilogue, geometry, groups, width, 1, 1, channels, direct, mixed, grid)
     if sizes is None:
         sizes = next(iter(kernel.choices(target)), None)
     if sizes is None:
         return None
     kernel = replace(kernel, blocks=sizes[0], tile=sizes[1])
     rounds = kernel.channel_groups if kernel.all_channels else 1
-    cost = c * geometry.taps * kernel.tile * rounds
+    cost = math.ceil(kernel.depth) * geometry.taps * kernel.tile * rounds
     return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, width * 2, cost))
 
 

@@ -120,6 +120,9 @@ def groups() -> list[Case]:
     ]
     found += [conv((1, 16, 7, 7), (16, 1, 3, 3), groups=0, border=border) for border in BORDERS]
     found += [
+        conv((2, 36, 6, 5), (36, 12, 3, 3), groups=3),
+        conv((1, 48, 4, 17), (72, 24, 1, 3), groups=2, stride=[1, 2]),
+        conv((1, 35, 5, 4), (15, 7, 2, 2), groups=5, padding=[(0, 0), (0, 0)], border="replicate"),
         conv((1, 16, 8, 8), (16, 1, 3, 3), groups=16, dilation=[2, 2]),
         conv((1, 20, 8, 8), (20, 1, 5, 5), groups=0, padding=[(2, 1), (0, 3)]),
         conv((1, 16, 8, 8), (16, 1, 1, 1), groups=0),
@@ -183,6 +186,7 @@ def deconvolutions() -> list[Case]:
         deconv((1, 5, 4, 4), (5, 2, 3, 3), stride=[2, 2], groups=0),
         deconv((1, 8, 4, 4), (8, 3, 3, 3), stride=[2, 2], groups=2),
         deconv((1, 32, 3, 3), (32, 16, 2, 2), stride=[2, 2], groups=2),
+        deconv((1, 36, 3, 4), (36, 12, 3, 3), stride=[2, 2], groups=3),
         deconv((1, 8, 3, 3), (8, 1, 2, 2), stride=[2, 2], groups=0, output_shape=[1, 4, 6, 6]),
         case("deconv", f32(1, 16, 4, 4), weights(16, 16, 2, 2), weights(16), stride=[2, 2]),
         case("deconv", f32(1, 16, 4, 4), weights(16, 16, 2, 2), stride=[2, 2]),

@@ -54,7 +54,7 @@ def _tile_cycles(tile: int, blocks: int) -> float:
 
 
 def _direct(kernel: ConvDirect, target: Target) -> float:
-    steps = kernel.steps * kernel.channels * kernel.geometry.taps
+    steps = kernel.depth * kernel.geometry.taps
     items = kernel.grid.count
     weights = 4 * kernel.channel_groups * steps * kernel.width * kernel.blocks
     compute = items * steps * _tile_cycles(kernel.tile, kernel.blocks) * _balanced(items, target)

@@ -8,13 +8,13 @@ from functools import partial
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Sizes, Space
 from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
-from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBias, PackFilter, conv_direct
+from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBands, PackBias, PackFilter, conv_direct
 from nnef_cl.codegen.kernels.conv_few import PackFew, conv_few, few_tiles
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
 
-Packing = PackFilter | PackLanes
+Packing = PackFilter | PackBands | PackLanes
 Accesses = tuple[Access, Access, tuple[Access, ...]]
 """x, y and the epilogue's operands."""
 
@@ -58,7 +58,10 @@ def conv_launch(
     direct = conv_direct(*accesses, problem.epilogue, geometry, groups, target, sizes)
     if direct is None:
         return None
-    pack = PackFilter(groups, direct.width, direct.blocks, direct.channels)
+    if direct.mixed:
+        pack, groups = PackBands(direct.bands), 1
+    else:
+        pack = PackFilter(groups, direct.width, direct.blocks, direct.channels)
     bias = PackBias(channels, groups, direct.width * direct.blocks)
     return Launch(direct, _operands(problem, arrange(pack) if arrange else pack, bias))
 

@@ -354,15 +354,11 @@ def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target
 
 
 def conv_blocked(problem: Problem, lanes: int) -> bool:
-    """Constant weights, and groups that fall on whole vectors of channels or lie inside one."""
+    """Constant weights; where every channel is a group of its own it must have one result."""
     x, y = problem.inputs[0], problem.outputs[0]
     if problem.constants[1] is None or problem.constants[2] is None or x.rank > MOST_AXES:
         return False
-    groups = _groups(problem)
-    channels, results = x.shape[1] // groups, y.shape[1] // groups
-    whole = channels % lanes == 0 and results % lanes == 0
-    inside = channels == results and lanes % channels == 0 and (channels == 1 or x.shape[1] % lanes == 0)
-    return groups == 1 or whole or inside
+    return x.shape[1] > _groups(problem) or _groups(problem) in (1, y.shape[1])
 
 
 def deconv_blocked(problem: Problem, lanes: int) -> bool:

@@ -70,7 +70,8 @@ class _Layout:
         if not blocked(problem, self.block.block):
             return False
         if node.op in MAKERS:
-            return output.shape[1] * 2 >= self.block.block and self._has_kernels(problem)
+            grouped = 1 < node.attrs["groups"] < problem.inputs[0].shape[1]
+            return (grouped or output.shape[1] * 2 >= self.block.block) and self._has_kernels(problem)
         return self._any_blocked(node, output)
 
     def _has_kernels(self, problem: Problem) -> bool:
