@@ -35,12 +35,23 @@ def few_candidate(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target, sizes: Sizes | None = None
 ) -> Candidate | None:
     """For few results of an input in channel blocks; None where it does not suit."""
+    launch = few_launch(problem, accesses, geometry, groups, target, sizes=sizes)
+    if launch is None:
+        return None
+    make = partial(few_candidate, problem, accesses, geometry, groups, target)
+    return Candidate(launch.kernel.stem, (launch,), space=Space(tuple(few_tiles(accesses[1], target)), make))
+
+
+def few_launch(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
+    arrange: Callable[[PackFew], Pack] | None = None, sizes: Sizes | None = None,
+) -> Launch | None:  # fmt: skip
+    """As `conv_launch`, for few results of an input in channel blocks."""
     kernel = conv_few(*accesses, problem.epilogue, geometry, groups, target, sizes)
     if kernel is None:
         return None
-    launch = Launch(kernel, _operands(problem, PackFew(kernel.width), PackBias(kernel.results, 1, 1)))
-    make = partial(few_candidate, problem, accesses, geometry, groups, target)
-    return Candidate(kernel.stem, (launch,), space=Space(tuple(few_tiles(accesses[1], target)), make))
+    pack = PackFew(kernel.width)
+    return Launch(kernel, _operands(problem, arrange(pack) if arrange else pack, PackBias(kernel.results, 1, 1)))
 
 
 def conv_launch(

@@ -31,7 +31,7 @@ from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
-from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands, few_candidate
+from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands, few_candidate, few_launch
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
@@ -433,8 +433,12 @@ def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -
         return []
     accesses = _accesses(problem, False)
     tiled = phase_launches(problem, accesses, geometry, groups, target, conv_tiles_launch)
+    few = phase_launches(problem, accesses, geometry, groups, target, few_launch)
     direct = phase_launches(problem, accesses, geometry, groups, target, conv_launch)
-    found = Candidate("deconv_tiled_phases", tuple(tiled)), Candidate("deconv_phases", tuple(direct))
+    found = (
+        Candidate("deconv_tiled_phases", tuple(tiled)), Candidate("deconv_few_phases", tuple(few)),
+        Candidate("deconv_phases", tuple(direct)),
+    )  # fmt: skip
     return [candidate for candidate in found if candidate.launches]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnef_cl.codegen.access import Access, View
 from nnef_cl.codegen.kernel import Launch, PackFloats
+from nnef_cl.codegen.kernels.conv_few import PackFew
 from nnef_cl.codegen.kernels.conv_tiled import PackTiles
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
@@ -52,7 +53,7 @@ class PackPhase(PackFloats):
 
     taps: tuple[Shape, ...]
     groups: int
-    pack: Packing | PackTiles
+    pack: Packing | PackFew | PackTiles
 
     def shape(self, filter: Shape) -> Shape:
         c, k = filter[:2]

@@ -125,7 +125,7 @@ class _Layout:
     def _has_few_results(self, node: Node) -> bool:
         """Whether it could work on blocks, if its results filled one."""
         output, blocked = self.graph.tensors[node.outputs[0]], self.ops[node.op].blocked
-        if node.op != "conv" or output.rank < 3 or output.shape[1] * 2 >= self.block.block or blocked is None:
+        if node.op not in MAKERS or output.rank < 3 or output.shape[1] * 2 >= self.block.block or blocked is None:
             return False
         return blocked(make_problem(node, self.graph.tensors, self.graph.constants, self.ops), self.block.block)
 
