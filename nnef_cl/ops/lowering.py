@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import CStep, Expression
@@ -367,10 +368,21 @@ def deconv_blocked(problem: Problem, lanes: int) -> bool:
 
 
 def _groups(problem: Problem) -> int:
+    return deconv_groups(problem.attrs, problem.inputs[0].shape)
+
+
+def deconv_groups(attrs: Mapping[str, Any], x: Shape) -> int:
     """groups = 0 means one group per channel; of a deconvolution, per output channel where that is given."""
-    attrs = problem.attrs
+    groups: int = attrs["groups"]
     shape = attrs.get("output_shape")
-    return attrs["groups"] or (shape[1] if shape else problem.inputs[0].shape[1])
+    return groups or (shape[1] if shape else x[1])
+
+
+def deconv_window(attrs: Mapping[str, Any], x: Shape, filter: Shape) -> Window:
+    """Of the input's and the filter's shape."""
+    return up_window(
+        x[2:], filter[2:], attrs["padding"], attrs["stride"], attrs["dilation"], attrs["output_shape"][2:]
+    )
 
 
 def _flat(problem: Problem, geometry: Geometry) -> bool:
@@ -415,12 +427,8 @@ def deconv(problem: Problem, target: Target) -> list[Candidate]:
     x, filter, _ = problem.inputs
     y, attrs = problem.outputs[0], problem.attrs
     border = "constant" if attrs["border"] == "ignore" else attrs["border"]
-    window = up_window(
-        x.shape[2:], filter.shape[2:], attrs["padding"], attrs["stride"], attrs["dilation"],
-        attrs["output_shape"][2:],
-    )  # fmt: skip
-    groups = _groups(problem)
-    geometry = with_three_axes(geometry_of(window, border))
+    groups = deconv_groups(attrs, x.shape)
+    geometry = with_three_axes(geometry_of(deconv_window(attrs, x.shape, filter.shape), border))
     phased = _phases(problem, geometry, groups, target)
     plain = x.layout.block == 1 and y.layout.block == 1
     general = [_general(problem, geometry, groups, True, target)] if plain else []

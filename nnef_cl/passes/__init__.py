@@ -16,6 +16,7 @@ from nnef_cl.passes.padding import padding
 from nnef_cl.passes.rowwise import rowwise
 from nnef_cl.passes.scale import scale
 from nnef_cl.passes.simplify import simplify
+from nnef_cl.passes.subpixel import subpixel
 
 Pass = Callable[[Graph, Table, Target], Graph]
 
@@ -24,6 +25,7 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("padding", padding),
     ("simplify", simplify),
     ("scale", scale),
+    ("subpixel", subpixel),
     ("fuse", fuse),
     ("attend", attend),
     ("layout", layout),

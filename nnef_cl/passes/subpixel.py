@@ -1,0 +1,138 @@
+"""Deconvolutions of large strides become convolutions with a result for every phase, which a transposition puts in
+place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.graph import Graph, GraphBuilder, Node
+from nnef_cl.ir.layout import Shape
+from nnef_cl.ir.tensor import Constant, TensorSpec
+from nnef_cl.ops.base import Table
+from nnef_cl.ops.lowering import MAX_PHASES, MOST_AXES, deconv_groups, deconv_window
+from nnef_cl.ops.windows import Window
+
+
+BORDERS = ("constant", "ignore", "replicate")
+
+
+def subpixel(graph: Graph, ops: Table, target: Target) -> Graph:
+    """deconv -> conv, reshape, transpose, reshape (and slice), where a kernel per phase would be too many (Shi et al.,
+    "Is the deconvolution layer the same as a convolutional layer?", 2016)."""
+    builder = GraphBuilder.like(graph)
+    found = {node.name for node in graph.nodes if node.op == "deconv" and _suits(node, graph)}
+    read = {name for node in graph.nodes for name in (node.inputs[:1] if node.name in found else node.inputs)}
+    for name, constant in graph.constants.items():
+        if name in read or name in graph.results:
+            builder.add_constant(name, graph.tensors[name], constant)
+    for node in graph.nodes:
+        if node.name in found:
+            _Shuffled(node, graph, builder).add()
+        else:
+            builder.add_node(node, [graph.tensors[name] for name in node.outputs])
+    return builder.build()
+
+
+def _suits(node: Node, graph: Graph) -> bool:
+    """Not where borders reflect: rows that are cut off in the end may read farther than that is defined."""
+    attrs, constant = node.attrs, all(name in graph.constants for name in node.inputs[1:3])
+    few_axes = graph.tensors[node.inputs[0]].rank <= MOST_AXES
+    return constant and few_axes and math.prod(attrs["stride"]) > MAX_PHASES and attrs["border"] in BORDERS
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """One axis: where each tap's weight goes. Result row * stride + phase reads the inputs row + first .. row + last,
+    through the tap at `place` of its phase."""
+
+    phase: tuple[int, ...]
+    place: tuple[int, ...]
+    first: int
+    last: int
+
+    @staticmethod
+    def of(window: Window, axis: int) -> _Taps:
+        stride, before, dilation = window.stride[axis], window.before[axis], window.dilation[axis]
+        taps = range(window.size[axis])
+        phase = tuple((tap * dilation - before) % stride for tap in taps)
+        reach = [(p + before - tap * dilation) // stride for p, tap in zip(phase, taps, strict=True)]
+        return _Taps(phase, tuple(r - min(reach) for r in reach), min(reach), max(reach))
+
+
+class _Shuffled:
+    """The nodes that stand for one deconvolution."""
+
+    def __init__(self, node: Node, graph: Graph, builder: GraphBuilder) -> None:
+        self.node, self.graph, self.builder = node, graph, builder
+        self.x, self.y = graph.tensors[node.inputs[0]].shape, graph.tensors[node.outputs[0]].shape
+        filter = graph.tensors[node.inputs[1]].shape
+        self.window = deconv_window(node.attrs, self.x, filter)
+        self.groups = deconv_groups(node.attrs, self.x)
+        self.stride = self.window.stride
+        self.rows = tuple(-(-n // s) for n, s in zip(self.y[2:], self.stride, strict=True))  # of every phase
+        self.taps = [_Taps.of(self.window, axis) for axis in range(len(self.stride))]
+
+    def add(self) -> None:
+        (batch, channels), axes = self.y[:2], len(self.stride)
+        value = self._node("conv", self._operands(), (batch, channels * math.prod(self.stride), *self.rows), {
+            "border": self.node.attrs["border"], "padding": self._padding(), "stride": (1,) * axes,
+            "dilation": (1,) * axes, "groups": self.groups,
+        })  # fmt: skip
+        value = self._reshape(value, (batch, channels, *self.stride, *self.rows))
+        order = (0, 1, *(axis for a in range(axes) for axis in (2 + axes + a, 2 + a)))
+        mixed = tuple(n for pair in zip(self.rows, self.stride, strict=True) for n in pair)
+        value = self._node("transpose", (value,), (batch, channels, *mixed), {"axes": order})
+        whole = (batch, channels, *(n * s for n, s in zip(self.rows, self.stride, strict=True)))
+        if whole == self.y:
+            self._reshape(value, whole, last=True)
+            return
+        value = self._reshape(value, whole)
+        spatial = tuple(range(2, 2 + axes))
+        cut = {"axes": spatial, "begin": (0,) * axes, "end": self.y[2:], "stride": (1,) * axes}
+        self._node("slice", (value,), self.y, cut, last=True)
+
+    def _reshape(self, value: str, shape: Shape, last: bool = False) -> str:
+        return self._node("reshape", (value,), shape, {"shape": shape, "axis_start": 0, "axis_count": -1}, last)
+
+    def _node(self, op: str, inputs: tuple[str, ...], shape: Shape, attrs: dict[str, object], last: bool = False) -> str:
+        """last: it makes the deconvolution's result."""
+        name = self.node.outputs[0] if last else self.builder.unique(f"{self.node.outputs[0]}.{op}")
+        spec = self.graph.tensors[name] if last else TensorSpec(shape)
+        self.builder.add_node(Node(op, inputs, (name,), attrs, position=self.node.position), [spec])
+        return name
+
+    def _padding(self) -> tuple[tuple[int, int], ...]:
+        return tuple(
+            (-taps.first, rows + taps.last - extent)
+            for taps, rows, extent in zip(self.taps, self.rows, self.x[2:], strict=True)
+        )
+
+    def _operands(self) -> tuple[str, ...]:
+        """The input, and filter and bias of the convolution."""
+        filter, bias = (self.graph.constants[name] for name in self.node.inputs[1:3])
+        each = np.broadcast_to(bias.array.reshape(-1), (self.y[1],))
+        constants = (
+            Constant(self._filter(filter.array), filter.label),
+            Constant(np.repeat(each, math.prod(self.stride)).reshape(1, -1).astype(np.float32), bias.label),
+        )
+        names = [self.builder.unique(f"{name}.phases") for name in self.node.inputs[1:3]]
+        for name, constant in zip(names, constants, strict=True):
+            self.builder.add_constant(name, TensorSpec(constant.shape), constant)
+        return (self.node.inputs[0], *names)
+
+    def _filter(self, filter: np.ndarray) -> np.ndarray:
+        """(C, K/groups, taps...) -> (K * phases, C/groups, taps of all phases...)."""
+        c, k, axes = filter.shape[0] // self.groups, filter.shape[1], len(self.stride)
+        given = filter.reshape(self.groups, c, k, *filter.shape[2:]).swapaxes(1, 2)
+        sizes = tuple(taps.last - taps.first + 1 for taps in self.taps)
+        pairs = [n for pair in zip(self.stride, sizes, strict=True) for n in pair]
+        spread = np.zeros((self.groups, k, c, *pairs), np.float32)
+        index = [np.reshape(i, [-1 if a == axis else 1 for a in range(axes)])
+                 for axis, taps in enumerate(self.taps) for i in (taps.phase, taps.place)]  # fmt: skip
+        spread[(slice(None),) * 3 + tuple(index)] = given
+        order = (0, 1, *range(3, 3 + 2 * axes, 2), 2, *range(4, 3 + 2 * axes, 2))
+        return np.ascontiguousarray(spread.transpose(order)).reshape(-1, c, *sizes)
