@@ -141,6 +141,18 @@ class Access:
             lanes.append(load(self.name, self.at([n, channel, *spatial]), self.spec.dtype))
         return f"((float{width})({', '.join(lanes)}))"
 
+    def load_along(self, index: list[str] | tuple[str, ...], width: int) -> str:
+        """`width` neighbours along the last axis of a plain tensor, as a vector; a single one stands for all."""
+        if width == 1 or self.strides[-1]:
+            return load(self.name, self.at(index), self.spec.dtype, width)
+        text = load(self.name, self.at(index), self.spec.dtype)
+        kind = self.spec.dtype.kind
+        return f"(-(int{width})({text}))" if kind == "logical" else f"((float{width})({text}))"
+
+    def store_along(self, value: str, index: list[str] | tuple[str, ...], width: int) -> str:
+        """Statement that writes `width` neighbours along the last axis of a plain tensor."""
+        return store(self.name, self.at(index), value, self.spec.dtype, width)
+
     def store_channels(self, value: str, n: str, block: str, spatial: list[str], width: int) -> str:
         """Statement that writes `width` channels from `width * block` on; padding lanes get zero."""
         padded = self.channels % width != 0

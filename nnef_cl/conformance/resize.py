@@ -65,6 +65,12 @@ def shapes() -> list[Case]:
         for x, factor in (((1, 20, 3, 4), [3, 2]), ((1, 5, 6), [4]), ((1, 8, 2, 3, 2), [2, 1, 3]),
                           ((2, 16, 1, 1), [2, 2]), ((1, 3, 1, 5), [3, 1]), ((2, 3), []))
     ]  # fmt: skip
+    # Rows of one vector and more, with a rest; of several pieces; with many results for an element.
+    found += [
+        case("multilinear_upsample", f32(1, 2, *x), factor=factor, method=method, border=border)
+        for method, border in (("symmetric", "reflect"), ("asymmetric", "constant"), ("aligned", "replicate"))
+        for x, factor in (((3, 37), [2, 3]), ((2, 18), [1, 20]), ((9001,), [2]))
+    ]  # fmt: skip
     found.append(case("multilinear_upsample", f32(1, 1, 47000), factor=[2], method="aligned"))
     return found
 

@@ -15,6 +15,7 @@ from nnef_cl.codegen.kernels.conv_general import conv_general
 from nnef_cl.codegen.kernels.exchange import exchange as exchange_kernel
 from nnef_cl.codegen.kernels.interleave import interleave as interleave_kernel
 from nnef_cl.codegen.kernels.multilinear import multilinear as multilinear_kernel
+from nnef_cl.codegen.kernels.multilinear_rows import multilinear_rows
 from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides, channel_guard
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
 from nnef_cl.codegen.kernels.pool import pool as pool_kernel
@@ -453,11 +454,13 @@ def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -
 def multilinear_upsample(problem: Problem, target: Target) -> list[Candidate]:
     x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
     extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
-    kernel = multilinear_kernel(
+    arguments = (
         Access("x", x), Access("y", y), extras, problem.epilogue, tuple(attrs["factor"]), attrs["method"],
         attrs["border"], target,
     )  # fmt: skip
-    return single("multilinear", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
+    kernels = filter(None, (multilinear_rows(*arguments), multilinear_kernel(*arguments)))
+    operands = (Input(0), *extra_operands(problem), Output())
+    return [Candidate(kernel.stem, (Launch(kernel, operands),)) for kernel in kernels]
 
 
 # Reductions ------------------------------------------------------------------------------------------------
