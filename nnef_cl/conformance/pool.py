@@ -72,6 +72,19 @@ def spatial() -> list[Case]:
     return found
 
 
+def rows() -> list[Case]:
+    """Rows of one vector and more, with a rest, and of several pieces."""
+    found = []
+    for op, border in (("max_pool", "constant"), ("avg_pool", "ignore"), ("box", "reflect"), ("max_pool", "replicate")):
+        found += [
+            pooled(op, (2, 3, 5, 37), [3, 3], border=border),
+            pooled(op, (1, 2, 6, 50), [2, 3], stride=[2, 3], dilation=[1, 4], padding=[(1, 0), (5, 9)], border=border),
+            pooled(op, (1, 2, 9001), [5], stride=[2], padding=[(4500, 3)], border=border),
+            pooled(op, (1, 2, 24, 1), [3, 1], border=border),
+        ]
+    return found
+
+
 def any_axes() -> list[Case]:
     """Windows over batch and channels, and ranks from 0 to 8."""
     found = []
@@ -208,4 +221,4 @@ def spread() -> list[Case]:
     return found
 
 
-CASES = [*vectors(), *spatial(), *any_axes(), *index_vectors(), *indexed(), *spread()]
+CASES = [*vectors(), *spatial(), *rows(), *any_axes(), *index_vectors(), *indexed(), *spread()]

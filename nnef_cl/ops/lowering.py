@@ -20,6 +20,7 @@ from nnef_cl.codegen.kernels.pointwise import Guard, Strided, broadcast_strides,
 from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
 from nnef_cl.codegen.kernels.pool import pool as pool_kernel
 from nnef_cl.codegen.kernels.pool_channels import channels_fit, pool_channels
+from nnef_cl.codegen.kernels.pool_rows import pool_rows
 from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
 from nnef_cl.codegen.kernels.reduce_group import partials, reduce_group
 from nnef_cl.codegen.kernels.reduction import Reduction
@@ -264,16 +265,19 @@ def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
             normalize = "valid" if attrs["border"] == "ignore" else "volume"
         extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
         accesses = Access("x", x), Access("y", y), extras
-        kernel: Kernel
+        kernels: list[Kernel | None]
         if x.layout.block > 1 and window.size[1] > 1:
-            kernel = pool_channels(
+            kernels = [pool_channels(
                 *accesses, problem.epilogue, window.size[1], window.before[1], attrs["border"], maximum, normalize,
                 target,
-            )  # fmt: skip
+            )]  # fmt: skip
         else:
-            geometry = geometry_of(window, attrs["border"])
-            kernel = pool_kernel(*accesses, problem.epilogue, geometry, maximum, normalize, target)
-        return single("pool", Launch(kernel, (Input(0), *extra_operands(problem), Output())))
+            arguments = (
+                *accesses, problem.epilogue, geometry_of(window, attrs["border"]), maximum, normalize, target
+            )  # fmt: skip
+            kernels = [pool_rows(*arguments), pool_kernel(*arguments)]
+        operands = (Input(0), *extra_operands(problem), Output())
+        return [Candidate(kernel.stem, (Launch(kernel, operands),)) for kernel in kernels if kernel is not None]
 
     return lower
 

@@ -38,7 +38,7 @@ def test_items_and_offsets_have_64_bits(target: Target) -> None:
     [text] = texts("y = transpose(x, axes = [2, 1, 0]);", target)
     assert "(long)i" in text
     [text] = texts("y = max_pool(x, size = [2, 1, 1], border = 'ignore', padding = [(0, 0), (0, 0), (0, 0)]);", target)
-    assert "x[(long)i0 * 80000 + (long)o1 * 40000 + (long)o2]" in text
+    assert "(long)i0 * 80000 + (long)o1 * 40000" in text and ("(long)o2]" in text or "long starts[2]" in text)
 
 
 @targets
