@@ -80,8 +80,13 @@ class Epilogue:
 IDENTITY = Epilogue(Expression(1, ()))
 
 
+SHORTEST = 4
+"""Elements below which steps do not overlap."""
+
+
 def widest(limit: int, extent: int) -> int:
-    """The widest OpenCL vector of at most `limit` lanes that divides `extent`."""
-    return next((width for width in (16, 8, 4, 2) if width <= limit and extent % width == 0), 1)
-
-
+    """The widest OpenCL vector of at most `limit` lanes for steps along `extent` elements; the last step may overlap
+    the one before it."""
+    if extent < SHORTEST:
+        return extent if extent == 2 <= limit else 1
+    return min(limit, 1 << (extent.bit_length() - 1))

@@ -1,4 +1,4 @@
-## Softmax: maximum, exponentials and their sum, division; the exponentials wait in the output.
+## Softmax: maximum, exponentials and their sum, division; the exponentials wait in the output where they can.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 ${grid.function(p, "__global const float *restrict x, __global float *restrict y")}\
 {
@@ -14,9 +14,11 @@ ${grid.lanes(p.axes[-1], p.kept[-1], p.width)}\
         }
         ${p.type} sum = (${p.type})(0.0f);
         ${loops()}{
-            const ${p.type} value = exp(${p.value} - largest);
+            const ${p.type} value = ${p.exponential};
             sum += value;
+% if not p.overlaps:
             ${p.write("value")}
+% endif
         }
         ${loops()}{
             ${p.write(f"{p.result} / sum")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -43,7 +44,8 @@ class Guard:
 
 @dataclass(frozen=True)
 class Pointwise(GridKernel):
-    """extents: loop axes, the last one a multiple of `width`. what: for people."""
+    """extents: loop axes; the last one advances by `width`, its last step overlaps the one before it where it must.
+    what: for people."""
 
     stem: ClassVar[str] = "pointwise"
     what: str
@@ -70,8 +72,8 @@ class Pointwise(GridKernel):
 
     @property
     def counts(self) -> Shape:
-        """Loop trip counts: the last axis advances by `width`."""
-        return (*self.extents[:-1], self.extents[-1] // self.width) if self.extents else ()
+        """Loop trip counts."""
+        return (*self.extents[:-1], -(-self.extents[-1] // self.width)) if self.extents else ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -139,11 +141,8 @@ def pointwise(
     contiguous = extents and output.strides[-1] == 1 and all(x.strides[-1] in (0, 1) for x in inputs)
     if contiguous and not scalars and (guard is None or guard.padding == "mask"):
         width = widest(target.vector_width, extents[-1])
-    count = 1
-    for extent in extents:
-        count *= extent
-    cost = 1 + len(expression.steps)
-    grid = Grid.of(count // width, target, width, cost)
+    steps = math.prod(extents[:-1]) * -(-extents[-1] // width) if extents else 1
+    grid = Grid.of(steps, target, width, 1 + len(expression.steps))
     return Pointwise(what, extents, inputs, output, expression, width, guard, grid)
 
 

@@ -87,7 +87,7 @@ class Reduction:
 
     @property
     def counts(self) -> Shape:
-        return (*self.kept[:-1], self.kept[-1] // self.width) if self.kept else ()
+        return (*self.kept[:-1], -(-self.kept[-1] // self.width)) if self.kept else ()
 
     @property
     def type(self) -> str:

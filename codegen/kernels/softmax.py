@@ -50,7 +50,7 @@ class Softmax(GridKernel):
 
     @property
     def counts(self) -> Shape:
-        return (*self.kept[:-1], self.kept[-1] // self.width) if self.kept else ()
+        return (*self.kept[:-1], -(-self.kept[-1] // self.width)) if self.kept else ()
 
     @property
     def at(self) -> str:
@@ -65,8 +65,18 @@ class Softmax(GridKernel):
         return load("x", self.at, F32, self.width)
 
     @property
+    def overlaps(self) -> bool:
+        """Whether the last step along the last kept axis overlaps the one before it, which another work-item may take:
+        then nothing may wait in the output."""
+        return self.width > 1 and self.kept[-1] % self.width > 0
+
+    @property
+    def exponential(self) -> str:
+        return f"exp({self.value} - largest)"
+
+    @property
     def result(self) -> str:
-        return load("y", self.at, F32, self.width)
+        return self.exponential if self.overlaps else load("y", self.at, F32, self.width)
 
     def write(self, value: str) -> str:
         return f"y[{self.at}] = {value};" if self.width == 1 else f"vstore{self.width}({value}, 0, y + {self.at});"
@@ -87,5 +97,6 @@ def softmax(kept: Shape, kept_strides: Shape, reduced: Shape, reduced_strides: S
     width = 1
     if kept and kept_strides[-1] == 1:
         width = widest(target.vector_width, kept[-1])
-    grid = Grid.of(math.prod(kept) // width, target, width, 4 * math.prod(reduced))
+    steps = math.prod(kept[:-1]) * -(-kept[-1] // width) if kept else 1
+    grid = Grid.of(steps, target, width, 4 * math.prod(reduced))
     return Softmax(kept, kept_strides, reduced, reduced_strides, width, grid)

@@ -34,7 +34,13 @@ ${blank}const ${index_type(extents[0])} ${names[0]} = ${"rest" if len(names) > 1
 % endif
 </%def>
 <%def name="lanes(axis, extent, width)">\
-% if width > 1:
-        const ${index_type(extent)} ${axis} = ${"(long)" if index_type(extent) == "long" else ""}step * ${width};
+<%
+    kind = index_type(extent)
+    place = f"{'(long)' if kind == 'long' else ''}step * {width}"
+%>\
+% if width > 1 and extent % width:
+        const ${kind} ${axis} = min(${place}, ${index_literal(extent - width, kind)});
+% elif width > 1:
+        const ${kind} ${axis} = ${place};
 % endif
 </%def>

@@ -15,6 +15,7 @@ ARGUMENTS: tuple[tuple[tuple[int, ...], list[int]], ...] = (
     ((2, 5, 3, 4), [0, 1, 2, 3]), ((2, 5, 3, 4), []), ((2, 16, 7, 7), [2, 3]), ((1, 33, 4, 4), [3, 2]),
     ((1, 16, 1, 1), [2, 3]), ((300,), [0]), ((1000, 2), [0]), ((3, 257), [1]), ((), []), ((1,), [0]),
     ((2, 1, 2, 3, 1, 2, 2, 3), [1, 3, 7]), ((2, 1, 2, 3, 1, 2, 2, 3), [0, 2, 4, 6]), ((16, 3), [0, 1]),
+    ((3, 6, 37), [1]), ((2, 3, 37), [0, 2]),
 )  # fmt: skip
 """Shape and axes; axes in any order."""
 
@@ -61,11 +62,16 @@ def shapes() -> list[Case]:
 
 
 def long() -> list[Case]:
-    """Long enough for several work-groups to share one result, where devices have them."""
+    """Long enough for several work-groups to share one result."""
     found = [
         case(op, f32(*shape), axes=axes)
         for op in ("sum_reduce", "max_reduce", "argmin_reduce")
         for shape, axes in (((9001,), [0]), ((2, 4500), [1]), ((3001, 3), [0]), ((2, 3, 30, 51), [0, 2, 3]))
+    ]
+    found += [
+        case(op, f32(*shape), axes=axes)
+        for op in ("mean_reduce", "max_reduce")
+        for shape, axes in (((70001,), [0]), ((3, 30011), [1]), ((40000, 2), [0]), ((3, 100, 2, 161), [0, 1, 3]))
     ]
     late, rising = [float(n % 7) for n in range(9000)], [float(n) for n in range(9000)]
     late[4321] = late[8765] = nan

@@ -21,7 +21,7 @@ from nnef_cl.codegen.kernels.pointwise import pointwise as pointwise_kernel
 from nnef_cl.codegen.kernels.pool import pool as pool_kernel
 from nnef_cl.codegen.kernels.pool_channels import channels_fit, pool_channels
 from nnef_cl.codegen.kernels.pool_rows import pool_rows
-from nnef_cl.codegen.kernels.reduce import reduce as reduce_kernel
+from nnef_cl.codegen.kernels.reduce import reduce_parts
 from nnef_cl.codegen.kernels.reduce_group import partials, reduce_group
 from nnef_cl.codegen.kernels.reduction import Reduction
 from nnef_cl.codegen.kernels.softmax import softmax as softmax_kernel
@@ -256,7 +256,7 @@ def pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
         window = down_window(
             x.shape, attrs["size"], attrs["border"], attrs["padding"], attrs["stride"], attrs["dilation"]
         )
-        whole = _whole_axes(window, x) if target.vector_width == 1 else None
+        whole = _whole_axes(window, x) if x.layout.block == 1 else None
         if whole is not None:
             task = reduction_task("max" if maximum else "sum", problem, whole, attrs.get("normalize", False))
             return reduction_candidates(task, extra_operands(problem), target)
@@ -495,9 +495,13 @@ def reduction_task(kind: str, problem: Problem, axes: Sequence[int], mean: bool)
 
 
 def reduction_candidates(task: Reduction, extras: tuple[Operand, ...], target: Target) -> list[Candidate]:
-    """By work-groups where the device has local memory and that pays; one result per work-item."""
-    plain = Launch(reduce_kernel(task, target), (Input(0), *extras, Output()))
-    candidates = [Candidate("reduce", (plain,))]
+    """By work-groups where the device has local memory and that pays; one result, or one part, per work-item."""
+    match reduce_parts(task, target):
+        case [whole]:
+            candidates = [Candidate("reduce", (Launch(whole, (Input(0), *extras, Output())),))]
+        case [parts, whole]:
+            chained = Launch(parts, (Input(0), Scratch(0))), Launch(whole, (Scratch(0), *extras, Output()))
+            candidates = [Candidate("reduce", chained, (TensorSpec(parts.task.kept, parts.task.result),))]
     match reduce_group(task, target):
         case [one]:
             candidates.insert(0, Candidate("reduce_group", (Launch(one, (Input(0), *extras, Output())),)))
