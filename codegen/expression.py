@@ -12,11 +12,17 @@ from nnef_cl.ir.tensor import TensorSpec
 
 @dataclass(frozen=True)
 class CStep:
-    """text: C with the placeholders {0} {1}.. for operands, {T} float type, {I} mask type, {select}."""
+    """text: C with the placeholders {0} {1}.. for operands, {T} float type, {I} mask type, {select}, and {W} number of
+    lanes (empty for one) of conversions."""
 
     text: str
     args: tuple[int, ...]
     dtype: DType
+
+    @property
+    def converts(self) -> bool:
+        """Whether it is a conversion between types, for any number of lanes."""
+        return "{W}" in self.text
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,14 @@ class Expression:
 
     @property
     def needs_scalars(self) -> bool:
-        """64-bit integers are computed one at a time: their masks would need a width of their own."""
-        return any(step.dtype == I64 for step in self.steps)
+        """64-bit integers are computed one at a time: their masks would need a width of their own. Conversions are no
+        matter of masks."""
+        return any(step.dtype == I64 and not step.converts for step in self.steps)
+
+    @property
+    def converts(self) -> bool:
+        """Whether nothing is done but that."""
+        return all(step.converts for step in self.steps)
 
     def statements(self, operands: list[str], width: int, prefix: str = "v") -> tuple[list[str], str]:
         """C declarations, one per step, and the name of the result."""
@@ -47,7 +59,7 @@ def spell(text: str, operands: list[str], width: int) -> str:
     """One expression for vectors of `width` floats."""
     suffix = "" if width == 1 else str(width)
     select = "SELECT" if width == 1 else "select"
-    return text.format(*operands, T=f"float{suffix}", I=f"int{suffix}", select=select)
+    return text.format(*operands, T=f"float{suffix}", I=f"int{suffix}", W=suffix, select=select)
 
 
 MAX_POWER = 4

@@ -3,8 +3,9 @@
 ${grid.function(p, f"__global const {p.type} *restrict x, __global const long *restrict indices, __global {p.type} *restrict y")}\
 {
 ${grid.loop(p.grid)}\
-${grid.split(("outer", "k", "inner"), (p.outer, p.count, p.inner))}\
+${grid.split(p.names, p.counts)}\
+${grid.lanes("inner", p.inner, p.width)}\
         const ${p.index} index = (${p.index})clamp(indices[k], 0L, ${p.extent - 1}L);
-        y[item] = x[${p.place}];
+        ${p.move}
     }
 }

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from nnef_cl.codegen.access import is_wide, offset
 from nnef_cl.codegen.ctypes import INT_MAX, index_type, literal, stored_type
+from nnef_cl.codegen.expression import widest
 from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernels.window import border_index
 from nnef_cl.codegen.target import Target
@@ -93,7 +94,8 @@ class Pad(GridKernel):
 
 @dataclass(frozen=True)
 class Gather(GridKernel):
-    """y[outer, k, inner] = x[outer, indices[k], inner]; an index outside 0 .. extent-1 is clamped."""
+    """y[outer, k, inner] = x[outer, indices[k], inner]; an index outside 0 .. extent-1 is clamped. width: neighbours
+    along `inner` that an item moves."""
 
     stem: ClassVar[str] = "gather"
     dtype: DType
@@ -101,11 +103,12 @@ class Gather(GridKernel):
     extent: int
     count: int
     inner: int
+    width: int
     grid: Grid
 
     @property
     def title(self) -> str:
-        return f"{self.count} of {self.extent}, outer {self.outer}, inner {self.inner}"
+        return f"{self.count} of {self.extent}, outer {self.outer}, inner {self.inner}, {self.width} lanes"
 
     @property
     def type(self) -> str:
@@ -121,11 +124,25 @@ class Gather(GridKernel):
         return index_type(self.extent)
 
     @property
-    def place(self) -> str:
-        """C text: offset in x of what is picked."""
-        shape = (self.outer, self.extent, self.inner)
+    def names(self) -> tuple[str, ...]:
+        return ("outer", "k", "inner" if self.width == 1 else "step")
+
+    @property
+    def counts(self) -> Shape:
+        return (self.outer, self.count, -(-self.inner // self.width))
+
+    @property
+    def move(self) -> str:
+        """C statement that copies what is picked."""
+        source, result = self._place(self.extent, "index"), self._place(self.count, "k")
+        if self.width == 1:
+            return f"y[{result}] = x[{source}];"
+        return f"vstore{self.width}(vload{self.width}(0, x + {source}), 0, y + {result});"
+
+    def _place(self, extent: int, index: str) -> str:
+        shape = (self.outer, extent, self.inner)
         strides = row_major_strides(shape)
-        return offset(["outer", "index", "inner"], strides, wide=is_wide(shape, strides))
+        return offset(["outer", index, "inner"], strides, wide=is_wide(shape, strides))
 
 
 @dataclass(frozen=True)
@@ -153,7 +170,9 @@ def pad(dtype: DType, x: Shape, y: Shape, before: Shape, border: str, value: flo
 
 
 def gather(dtype: DType, outer: int, extent: int, count: int, inner: int, target: Target) -> Gather:
-    return Gather(dtype, outer, extent, count, inner, Grid.of(outer * count * inner, target))
+    width = widest(target.vector_width, inner)
+    grid = Grid.of(outer * count * -(-inner // width), target, width)
+    return Gather(dtype, outer, extent, count, inner, width, grid)
 
 
 def check_indices(count: int, limit: int, target: Target) -> CheckIndices:

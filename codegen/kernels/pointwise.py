@@ -88,16 +88,27 @@ class Pointwise(GridKernel):
         """Loads, the expression, the store."""
         lines = self._early_out()
         for k, x in enumerate(self.inputs):
-            broadcast = self.width > 1 and (not x.strides or x.strides[-1] == 0)
-            width = 1 if broadcast else self.width
-            text = load(f"x{k}", self._at(x), x.dtype, width)
-            if broadcast:
-                text = f"({'int' if x.dtype.kind == 'logical' else 'float'}{self.width})({text})"
-                text = f"-({text})" if x.dtype.kind == "logical" else text
-            kind = {"scalar": "float", "integer": "long", "logical": "int"}[x.dtype.kind]
+            stride = x.strides[-1] if x.strides else 0
+            if self.width > 1 and stride not in (0, 1):
+                lines.append(f"const {self._index(x)} p{k} = {self._at(x)};")
+                text = strided_load(f"x{k}", f"p{k}", x.dtype, stride, self.width)
+            else:
+                text = self._load(k, x, self.width if stride else 1)
+            kind = _kind(x.dtype)
             lines.append(f"const {kind}{'' if self.width == 1 else self.width} v{k} = {text};")
         steps, result = self.expression.statements([f"v{k}" for k in range(len(self.inputs))], self.width)
         return [*lines, *steps, *self._store(self._at(self.output), result)]
+
+    def _load(self, k: int, x: Strided, width: int) -> str:
+        """C text: neighbours, or one element that stands for all."""
+        text = load(f"x{k}", self._at(x), x.dtype, width)
+        if width == self.width:
+            return text
+        return spread_lanes([text], x.dtype, self.width)
+
+    def _index(self, operand: Strided) -> str:
+        """C type of the operand's offsets."""
+        return "long" if is_wide(self.extents, operand.strides, operand.base) else "int"
 
     def _at(self, operand: Strided) -> str:
         """C text: offset of the operand's current element."""
@@ -119,6 +130,10 @@ class Pointwise(GridKernel):
         return [f"if (!({self.inside})) {{ {zero}continue; }}"]
 
     def _store(self, at: str, value: str) -> list[str]:
+        stride = self.output.strides[-1] if self.output.strides else 1
+        if self.width > 1 and stride != 1:
+            lanes = [store("y", f"to + {k * stride}", f"{value}.s{k:x}", self.output.dtype) for k in range(self.width)]
+            return [f"const {self._index(self.output)} to = {at};", *lanes]
         if self.guard is None or self.guard.padding != "mask":
             return [store("y", at, value, self.output.dtype, self.width)]
         if self.width == 1:
@@ -132,18 +147,39 @@ def pointwise(
     what: str, extents: Shape, inputs: tuple[Strided, ...], output: Strided, expression: Expression,
     target: Target, guard: Guard | None = None,
 ) -> Pointwise:  # fmt: skip
-    """The kernel for a map over `extents`: axes merged where all operands allow it, vectors along contiguous ones."""
+    """The kernel for a map over `extents`: axes merged where all operands allow it, vectors along the last one."""
     if guard is None:
         extents, (output, *rest) = merge_axes(extents, (output, *inputs))
         inputs = tuple(rest)
     width = 1
-    scalars = expression.needs_scalars or any(t.dtype == I64 for t in (output, *inputs))
-    contiguous = extents and output.strides[-1] == 1 and all(x.strides[-1] in (0, 1) for x in inputs)
-    if contiguous and not scalars and (guard is None or guard.padding == "mask"):
+    scalars = expression.needs_scalars or (not expression.converts and any(t.dtype == I64 for t in (output, *inputs)))
+    if extents and not scalars and (guard is None or guard.padding == "mask"):
         width = widest(target.vector_width, extents[-1])
     steps = math.prod(extents[:-1]) * -(-extents[-1] // width) if extents else 1
     grid = Grid.of(steps, target, width, 1 + len(expression.steps))
     return Pointwise(what, extents, inputs, output, expression, width, guard, grid)
+
+
+def strided_load(name: str, at: str, dtype: DType, stride: int, width: int) -> str:
+    """C text: every stride-th of the buffer's elements from `at` on, as a vector; nothing beyond them is read."""
+    if stride == -1:
+        order = "".join(f"{lane:x}" for lane in reversed(range(width)))
+        return f"({load(name, f'{at} - {width - 1}', dtype, width)}).s{order}"
+    if stride == 2:
+        low, high = load(name, at, dtype, width), load(name, f"{at} + {width - 1}", dtype, width)
+        return f"(({_kind(dtype)}{width})(({low}).even, ({high}).odd))"
+    return spread_lanes([load(name, f"{at} + {lane * stride}", dtype) for lane in range(width)], dtype, width)
+
+
+def spread_lanes(values: list[str], dtype: DType, width: int) -> str:
+    """C text: scalars (or one for all lanes) as a vector; a logical as a mask."""
+    text = f"({_kind(dtype)}{width})({', '.join(values)})"
+    return f"(-{text})" if dtype.kind == "logical" else f"({text})"
+
+
+def _kind(dtype: DType) -> str:
+    """C type of a loaded value."""
+    return {"scalar": "float", "integer": "long", "logical": "int"}[dtype.kind]
 
 
 def merge_axes(extents: Shape, operands: tuple[Strided, ...]) -> tuple[Shape, tuple[Strided, ...]]:

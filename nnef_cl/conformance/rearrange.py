@@ -70,6 +70,7 @@ def joined() -> list[Case]:
     found = [case("concat", make(2, 3, 4), make(2, 1, 4), make(2, 2, 4), axis=1) for make in MAKERS]
     found += [case("split", make(2, 6, 4), axis=1, ratios=[1, 2]) for make in MAKERS]
     found += [case("stack", make(2, 3), make(2, 3), axis=1) for make in MAKERS]
+    found += [case("stack", make(2, 19), make(2, 19), axis=2) for make in MAKERS]
     found += [case("unstack", make(2, 3, 4), axis=1) for make in MAKERS]
     found += [
         case("concat", f32(1, 16, 3, 3), f32(1, 32, 3, 3), axis=1),
@@ -122,6 +123,8 @@ def slices() -> list[Case]:
         sliced([3, 2], 3, 1, -1),
         sliced([4, 3, 2, 1], 99, 0, -1),
         sliced([4, 3, 2, 1], 5, 0, -1),
+        *(case("slice", make(2, 37), axes=[1], begin=[begin], end=[end], stride=[stride]) for make in MAKERS
+          for begin, end, stride in ((1, 36, 1), (1, 36, 2), (0, 37, 3), (-1, -38, -1), (-1, -38, -2))),
         case("slice", f32(4, 5, 6), axes=[0, 2], begin=[-1, 0], end=[-5, 6], stride=[-1, 1]),
         case("slice", f32(2, 16, 7, 7), axes=[1, 2, 3], begin=[3, 1, 1], end=[9, 6, 6], stride=[2, 2, 3]),
         case("slice", f32(2, 3), axes=[], begin=[], end=[]),
@@ -180,6 +183,7 @@ def gathers() -> list[Case]:
         case("gather", weights(10, 16), i64(2, 5, low=0, high=10)),
         case("gather", f32(2, 3, 9), i64(6, low=0, high=9), axis=2),
         case("gather", f32(4), i64(low=0, high=4)),
+        *(case("gather", make(3, 4, 21), i64(5, low=0, high=4), axis=1) for make in MAKERS),
         case("gather", f32(2, 2, 2, 2, 3), i64(2, 1, 2, 2, low=0, high=3), axis=4),
         case("gather", given([10.0, 20.0, 30.0]), given([2, 0, 2], "i"), expected=[30.0, 10.0, 30.0]),
     ]
@@ -194,6 +198,8 @@ def casts() -> list[Case]:
     found += [
         case("cast", reals, generic="integer", expected=[1, -1, 0, 0, 0, 0, 300, 1000000]),
         case("cast", given([nan, inf, -inf]), generic="integer", expected=[0, 2**63 - 1, -(2**63)]),
+        case("cast", given([nan, inf, -inf, 1e30, -1e30, -1.5]), generic="integer",
+             expected=[0, 2**63 - 1, -(2**63), 2**63 - 1, -(2**63), -1]),
         case("cast", given([nan, inf, 0.0, -0.0, 1e-30]), generic="logical", expected=[True, True, False, False, True]),
         case("cast", given([True, False], "b"), generic="scalar", expected=[1.0, 0.0]),
         case("cast", given([True, False], "b"), generic="integer", expected=[1, 0]),

@@ -87,15 +87,15 @@ def cast(problem: Problem, target: Target) -> list[Candidate]:
     x, y = problem.inputs[0], problem.outputs[0]
     text = {
         # The saturating conversion leaves NaN to the device.
-        ("scalar", "integer"): "(isnan({0}) ? 0 : convert_long_sat_rtz({0}))", ("scalar", "logical"): "({0} != 0)",
-        ("integer", "scalar"): "convert_float({0})", ("integer", "logical"): "({0} != 0)",
-        ("logical", "scalar"): "convert_float({0} & 1)", ("logical", "integer"): "convert_long({0} & 1)",
+        ("scalar", "integer"): "convert_long{W}_sat_rtz({select}({0}, ({T})(0.0f), {0} != {0}))",
+        ("scalar", "logical"): "({0} != 0)",
+        ("integer", "scalar"): "convert_float{W}({0})", ("integer", "logical"): "convert_int{W}({0} != 0)",
+        ("logical", "scalar"): "convert_float{W}({0} & 1)", ("logical", "integer"): "convert_long{W}({0} & 1)",
     }.get((x.dtype.kind, y.dtype.kind))  # fmt: skip
     steps = (CStep(text, (0,), y.dtype),) if text else ()
-    scalar = replace(target, vector_width=1)
     kernel = pointwise_kernel(
         f"cast {x} to {y.dtype}", x.shape, (Strided(x.dtype, row_major_strides(x.shape)),),
-        Strided(y.dtype, row_major_strides(x.shape)), Expression(1, steps), scalar,
+        Strided(y.dtype, row_major_strides(x.shape)), Expression(1, steps), target,
     )  # fmt: skip
     return single("cast", Launch(kernel, (Input(0), Output())))
 
