@@ -192,6 +192,8 @@ def indexed() -> list[Case]:
         case("desample", f32(2, 3, 3), places(9, 2, 3, 3), size=[1, 3, 3], stride=[1, 2, 2], output_shape=[2, 5, 6]),
         case("desample", f32(2, 2), constant(places(6, 2, 2)), size=[3, 2], dilation=[2, 3], stride=[3, 2],
              padding=[(0, 0), (0, 0)]),
+        case("desample", f32(2, 3, 20), places(12, 2, 3, 20), size=[1, 3, 4], stride=[1, 2, 2], padding=[(0, 0), (1, 0), (1, 2)]),
+        case("desample", f32(2, 2100), places(4, 2, 2100), size=[2, 2], stride=[2, 2]),
         case("desample", f32(3, 4), places(1, 3, 4), size=[1, 1]),
         case("desample", f32(), places(1), size=[]),
         case("desample", f32(2, 1, 2, 3, 1, 2, 2, 3), places(16, 2, 1, 2, 3, 1, 2, 2, 3),
@@ -210,6 +212,8 @@ def spread() -> list[Case]:
     ]  # fmt: skip
     found += [
         case("debox", f32(3, 4), size=[2, 3], stride=[3, 2], padding=[(-1, 0), (1, -2)]),
+        *(case("debox", f32(2, 3, 20), size=[1, 2, 3], stride=[1, 2, 2], border=border) for border in BORDERS),
+        case("debox", f32(3, 2100), size=[2, 2], stride=[2, 2]),
         case("debox", f32(3, 4), size=[2, 3], stride=[3, 2], padding=[(-2, -2), (-5, 0)], border="replicate"),
         case("debox", f32(2, 16, 3, 3), size=[1, 5, 1, 1]),
         case("debox", f32(1, 1, 1, 1), size=[1, 1, 4, 4], stride=[1, 1, 4, 4], padding=[*NONE, *NONE]),

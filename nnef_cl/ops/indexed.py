@@ -10,6 +10,7 @@ from nnef_cl.codegen.kernel import Candidate, Flag, Input, Kernel, Launch, Outpu
 from nnef_cl.codegen.kernels import lookup, region
 from nnef_cl.codegen.kernels import sample as sampling
 from nnef_cl.codegen.kernels.spread import spread
+from nnef_cl.codegen.kernels.spread_rows import spread_rows
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
@@ -53,12 +54,12 @@ def sample(problem: Problem, target: Target) -> list[Candidate]:
 
 def debox(problem: Problem, target: Target) -> list[Candidate]:
     divisor = math.prod(problem.attrs["size"]) if problem.attrs["normalize"] else 1
-    return [Candidate("debox", (_spread(problem, None, divisor, target),))]
+    return _spread(problem, None, divisor, (), target)
 
 
 def desample(problem: Problem, target: Target) -> list[Candidate]:
     check = checked(problem, 1, math.prod(problem.attrs["size"]), target)
-    return [Candidate("desample", (*check, _spread(problem, Access("places", problem.inputs[1]), 1, target)))]
+    return _spread(problem, Access("places", problem.inputs[1]), 1, check, target)
 
 
 def region_pool(maximum: bool) -> Callable[[Problem, Target], list[Candidate]]:
@@ -89,18 +90,22 @@ def _down(problem: Problem) -> Geometry:
     return geometry_of(window, attrs["border"])
 
 
-def _spread(problem: Problem, places: Access | None, divisor: int, target: Target) -> Launch:
+def _spread(
+    problem: Problem, places: Access | None, divisor: int, check: tuple[Launch, ...], target: Target
+) -> list[Candidate]:  # fmt: skip
+    """By whole rows first, where there is such a kernel. check: what runs before."""
     x, y, attrs = problem.inputs[0], problem.outputs[0], problem.attrs
     window = up_window(
         x.shape, attrs["size"], attrs["padding"], attrs["stride"], attrs["dilation"], attrs["output_shape"]
     )
     extras = tuple(Access(f"e{k}", full_rank(s, y.rank)) for k, s in enumerate(problem.epilogue.operands))
-    kernel = spread(
+    arguments = (
         Access("x", x), places, Access("y", y), extras, problem.epilogue, geometry_of(window, attrs["border"]),
         divisor, target,
     )  # fmt: skip
-    own = tuple(Input(k) for k in range(len(problem.inputs)))
-    return Launch(kernel, (*own, *extra_operands(problem), Output()))
+    operands = (*(Input(k) for k in range(len(problem.inputs))), *extra_operands(problem), Output())
+    kernels = filter(None, (spread_rows(*arguments), spread(*arguments)))
+    return [Candidate(kernel.stem, (*check, Launch(kernel, operands))) for kernel in kernels]
 
 
 def gather(problem: Problem, target: Target) -> list[Candidate]:
