@@ -62,7 +62,7 @@ ${grid.split(p.names, p.row_counts)}\
 % endif
             for (int k = 0; k < ${g.size[last]}; ++k) {
                 __private const float *from = row + at * ${g.stride[last]} + k * ${g.dilation[last]};
-                ${p.combine(p.strided, W)}
+                ${p.combine(p.strided("float"), W)}
 % if p.counted_along:
                 ${p.count_tap}
 % endif

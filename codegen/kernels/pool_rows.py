@@ -12,7 +12,7 @@ from nnef_cl.codegen.ctypes import index_type, literal
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernels.pool import Pool
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import Geometry, WindowKernel, border_index, tested
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
@@ -26,12 +26,14 @@ SMALLEST = 4
 """Lanes below which vectors along a row do not pay."""
 
 
-@dataclass(frozen=True)
-class PoolRows(Pool):
-    """segment: results of a row that one item computes; the last segment overlaps the one before it. lanes: of vectors
-    of x."""
+class RowWindows(WindowKernel):
+    """What kernels share whose items compute pieces of rows: the rows of x under the windows of such a piece become one
+    row in private memory first.
 
-    stem: ClassVar[str] = "pool_rows"
+    segment: results of a row that one item computes; the last segment overlaps the one before it. lanes: of vectors
+    of x.
+    """
+
     segment: int
     lanes: int
 
@@ -44,10 +46,6 @@ class PoolRows(Pool):
     def results(self) -> int:
         """Lanes of vectors of y."""
         return min(self.lanes, 1 << (self.segment.bit_length() - 1))
-
-    @property
-    def width(self) -> int:
-        return self.results
 
     @property
     def across(self) -> list[int]:
@@ -66,7 +64,7 @@ class PoolRows(Pool):
 
     @property
     def room(self) -> int:
-        """Floats of private memory; vectors read behind the span."""
+        """Elements of private memory; vectors read behind the span."""
         return self.span + 2 * self.lanes
 
     @property
@@ -83,15 +81,18 @@ class PoolRows(Pool):
         return index_type(self.x.spec.volume)
 
     @property
-    def note(self) -> str:
-        """C statement: the row of x under the current tap takes part."""
-        index = [f"i{a}" if a in self.across else f"o{a}" for a in range(self.last)]
-        noted = f"starts[rows++] = {self.x.at([*index, '0'])};"
+    def row_start(self) -> str:
+        """C text: where the row of x under the current tap begins."""
+        return self.x.at([*(f"i{a}" if a in self.across else f"o{a}" for a in range(self.last)), "0"])
+
+    @property
+    def row_inside(self) -> str:
+        """C text: the row of x under the current tap exists; empty where all do."""
         checks = [
             f"t{a} >= 0 && t{a} < {self.x.spec.shape[a]}" for a in self.across
             if tested(self.geometry.border) and not self._inside(a)
         ]  # fmt: skip
-        return f"if ({' && '.join(checks)}) {noted}" if checks else noted
+        return " && ".join(checks)
 
     def _inside(self, axis: int) -> bool:
         return self.geometry.inside(axis, self.x.spec.shape[axis], self.y.spec.shape[axis])
@@ -100,6 +101,40 @@ class PoolRows(Pool):
     def reaches_outside(self) -> bool:
         """Whether windows reach beyond the ends of a row."""
         return not self._inside(self.last)
+
+    @property
+    def mapped(self) -> str:
+        """C text: the element that place `at` outside repeats; empty where it repeats none."""
+        border = self.geometry.border
+        return "" if tested(border) else border_index(border, "(low + at)", self.x.spec.shape[-1])
+
+    def strided(self, kind: str) -> str:
+        """C text: every stride-th element at `from`, a vector of results of that type."""
+        stride, width = self.geometry.stride[-1], self.results
+        if width == 1:
+            return "from[0]"
+        if stride == 1:
+            return f"vload{width}(0, from)"
+        if stride == 2 and width > 2:
+            return f"(({kind}{width})(vload{width}(0, from).even, vload{width}(1, from).even))"
+        return f"(({kind}{width})({', '.join(f'from[{lane * stride}]' for lane in range(width))}))"
+
+
+@dataclass(frozen=True)
+class PoolRows(RowWindows, Pool):
+    stem: ClassVar[str] = "pool_rows"
+    segment: int
+    lanes: int
+
+    @property
+    def width(self) -> int:
+        return self.results
+
+    @property
+    def note(self) -> str:
+        """C statement: the row of x under the current tap takes part."""
+        noted = f"starts[rows++] = {self.row_start};"
+        return f"if ({self.row_inside}) {noted}" if self.row_inside else noted
 
     @property
     def initial(self) -> str:
@@ -116,12 +151,6 @@ class PoolRows(Pool):
         """C text: what stands outside of a row, before elements of x that it repeats."""
         return "0.0f" if self.geometry.border == "constant" else self.initial
 
-    @property
-    def mapped(self) -> str:
-        """C text: the element that place `at` outside repeats; empty where it repeats none."""
-        border = self.geometry.border
-        return "" if tested(border) else border_index(border, "(low + at)", self.x.spec.shape[-1])
-
     def combine(self, value: str, width: int | None = None) -> str:
         """C statement; a NaN in the window makes a NaN."""
         width = self.results if width is None else width
@@ -129,18 +158,6 @@ class PoolRows(Pool):
             return f"sum += {value};"
         kind, select = ("float", "SELECT") if width == 1 else (f"float{width}", "select")
         return f"{{ const {kind} value = {value}; sum = {select}(sum, value, value > sum || value != value); }}"
-
-    @property
-    def strided(self) -> str:
-        """C text: every stride-th element at `from`, a vector of results."""
-        stride, width = self.geometry.stride[-1], self.results
-        if width == 1:
-            return "from[0]"
-        if stride == 1:
-            return f"vload{width}(0, from)"
-        if stride == 2 and width > 2:
-            return f"(({self.type})(vload{width}(0, from).even, vload{width}(1, from).even))"
-        return f"(({self.type})({', '.join(f'from[{lane * stride}]' for lane in range(width))}))"
 
     @property
     def counted_along(self) -> bool:
@@ -184,15 +201,10 @@ def _shorter(access: Access) -> Access:
     return replace(access, spec=replace(access.spec, shape=access.spec.shape[:-1]))
 
 
-def pool_rows(
-    x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, maximum: bool,
-    normalize: str, target: Target,
-) -> PoolRows | None:  # fmt: skip
-    """The kernel; None without vectors, in blocked layouts, for short rows, and where windows are too large."""
+def row_pieces(x: Access, y: Access, geometry: Geometry, target: Target) -> tuple[int, int, Grid] | None:
+    """Results of a row that one item computes, lanes and items; None without vectors, in blocked layouts, for short
+    rows, and where windows are too large."""
     g = geometry
-    while x.spec.rank > 1 and (x.spec.shape[-1], y.spec.shape[-1], g.size[-1], g.before[-1]) == (1, 1, 1, 0):
-        x, y, extras = _shorter(x), _shorter(y), tuple(map(_shorter, extras))
-        g = Geometry(g.size[:-1], g.stride[:-1], g.dilation[:-1], g.before[:-1], g.border)
     if x.block > 1 or x.spec.rank == 0 or math.prod(g.size[:-1]) > MAX_TAPS or _span(g, 1) > MAX_ROW:
         return None
     count = y.spec.shape[-1]
@@ -203,5 +215,20 @@ def pool_rows(
     if lanes < SMALLEST:
         return None
     items = y.spec.volume // count * -(-count // segment)
-    grid = Grid.of(items, target, lanes, (span * taps + segment * g.size[-1]) // lanes + 1)
+    return segment, lanes, Grid.of(items, target, lanes, (span * taps + segment * g.size[-1]) // lanes + 1)
+
+
+def pool_rows(
+    x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, maximum: bool,
+    normalize: str, target: Target,
+) -> PoolRows | None:  # fmt: skip
+    """The kernel; None where there are no pieces of rows."""
+    g = geometry
+    while x.spec.rank > 1 and (x.spec.shape[-1], y.spec.shape[-1], g.size[-1], g.before[-1]) == (1, 1, 1, 0):
+        x, y, extras = _shorter(x), _shorter(y), tuple(map(_shorter, extras))
+        g = Geometry(g.size[:-1], g.stride[:-1], g.dilation[:-1], g.before[:-1], g.border)
+    pieces = row_pieces(x, y, g, target)
+    if pieces is None:
+        return None
+    segment, lanes, grid = pieces
     return PoolRows(x, y, g, grid, extras, epilogue, maximum, normalize, segment, lanes)

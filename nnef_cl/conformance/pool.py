@@ -160,6 +160,9 @@ def index_vectors() -> list[Case]:
     ]  # fmt: skip
 
 
+TIES = [[nan if n == 29 else float((n * n + row) % 3) - 1.0 for n in range(37)] for row in range(5)]
+
+
 def indexed() -> list[Case]:
     """Every border, windows over any axes, ranks from 0 to 8, equal values among the maxima."""
     found = []
@@ -168,6 +171,8 @@ def indexed() -> list[Case]:
                        dilation=[1, 1, 2, 1], border=border) for border in BORDERS]  # fmt: skip
         found += [
             case(op, f32(1, 16, 6, 7), size=[1, 1, 2, 2], stride=[1, 1, 2, 2]),
+            *(case(op, given(TIES), size=[3, 4], stride=[1, 2], border=border) for border in BORDERS),
+            case(op, f32(2, 9001), size=[2, 3]),
             case(op, f32(4, 6, 5), size=[2, 3, 2], border="ignore"),
             case(op, f32(3, 9, 9), size=[1, 2, 2], padding=[(0, 0), (-1, -2), (-3, 0)]),
             case(op, given([2.0, 2.0, 1.0, 2.0]), size=[4], border="ignore"),

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 
 from nnef_cl.codegen.access import Access
-from nnef_cl.codegen.kernel import Candidate, Flag, Input, Kernel, Launch, Output
+from nnef_cl.codegen.kernel import Candidate, Flag, Input, Kernel, Launch, Operand, Output
 from nnef_cl.codegen.kernels import lookup, region
 from nnef_cl.codegen.kernels import sample as sampling
+from nnef_cl.codegen.kernels.argmax_rows import argmax_rows
 from nnef_cl.codegen.kernels.spread import spread
 from nnef_cl.codegen.kernels.spread_rows import spread_rows
 from nnef_cl.codegen.kernels.window import Geometry
@@ -37,11 +38,12 @@ def argmax_pool(problem: Problem, target: Target) -> list[Candidate]:
     """argmax_pool, and max_pool_with_index, whose first result is the maxima."""
     x = problem.inputs[0]
     *values, index = problem.outputs
-    kernel = sampling.argmax_pool(
-        Access("x", x), Access("index", index), Access("values", values[0]) if values else None,
-        _down(problem), target,
+    arguments = (
+        Access("x", x), Access("index", index), Access("values", values[0]) if values else None, _down(problem), target
     )  # fmt: skip
-    return [Candidate("argmax_pool", (Launch(kernel, (Input(0), *map(Output, range(len(problem.outputs))))),))]
+    kernels = filter(None, (argmax_rows(*arguments), sampling.argmax_pool(*arguments)))
+    operands: tuple[Operand, ...] = (Input(0), *map(Output, range(len(problem.outputs))))
+    return [Candidate(kernel.stem, (Launch(kernel, operands),)) for kernel in kernels]
 
 
 def sample(problem: Problem, target: Target) -> list[Candidate]:
