@@ -4,6 +4,7 @@ place."""
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,6 @@ from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.lowering import MAX_PHASES, MOST_AXES, deconv_groups, deconv_window
 from nnef_cl.ops.windows import Window
-
 
 BORDERS = ("constant", "ignore", "replicate")
 
@@ -98,7 +98,9 @@ class _Shuffled:
     def _reshape(self, value: str, shape: Shape, last: bool = False) -> str:
         return self._node("reshape", (value,), shape, {"shape": shape, "axis_start": 0, "axis_count": -1}, last)
 
-    def _node(self, op: str, inputs: tuple[str, ...], shape: Shape, attrs: dict[str, object], last: bool = False) -> str:
+    def _node(
+        self, op: str, inputs: tuple[str, ...], shape: Shape, attrs: Mapping[str, object], last: bool = False
+    ) -> str:
         """last: it makes the deconvolution's result."""
         name = self.node.outputs[0] if last else self.builder.unique(f"{self.node.outputs[0]}.{op}")
         spec = self.graph.tensors[name] if last else TensorSpec(shape)

@@ -20,7 +20,7 @@ from nnef_cl.passes.fuse import MAX_STEPS
 OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)
 VARIABLES = {
-    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
+    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "q": (8, 4, 3, 3), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
 }  # fmt: skip
 SETUP = "\n".join(f"{name} = variable(shape = {list(shape)}, label = '{name}');" for name, shape in VARIABLES.items())
 
@@ -169,6 +169,23 @@ def test_scale_leaves_what_others_read(text: str, outputs: str) -> None:
 
 
 # fuse ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("attributes", "end"), [
+    ("stride = [5, 5], padding = [(1, 1), (0, 2)]", ["reshape", "slice"]),
+    ("stride = [6, 3], output_shape = [2, 8, 36, 18], border = 'replicate'", ["reshape"]),
+    ("stride = [9, 2], dilation = [3, 2], groups = 2", ["reshape"]),
+])  # fmt: skip
+def test_deconvolution_of_large_strides_is_a_convolution(attributes: str, end: list[str]) -> None:
+    filter = "w" if "groups" not in attributes else "q"
+    graph = after("subpixel", model(f"y = deconv(x, {filter}, b, {attributes});"))
+    assert operations(graph) == ["conv", "reshape", "transpose", *end]
+    assert only(graph, "conv").attrs["stride"] == (1, 1)
+
+
+@pytest.mark.parametrize("attributes", ["stride = [4, 4]", "stride = [6, 6], border = 'reflect'"])
+def test_other_deconvolutions_stay(attributes: str) -> None:
+    assert operations(after("subpixel", model(f"y = deconv(x, w, b, {attributes});"))) == ["deconv"]
+
+
 def test_fuse_joins_chains() -> None:
     graph = after("fuse", model("a = exp(x); d = a * 2.0 + x; y = select(x > 1.0, d, x);"))
     assert operations(graph) == ["map"] and graph.nodes[0].inputs == ("x",)
