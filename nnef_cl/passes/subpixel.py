@@ -1,5 +1,4 @@
-"""Deconvolutions of large strides become convolutions with a result for every phase, which a transposition puts in
-place."""
+"""Turn deconvolutions of large strides into convolutions with a result per phase, which a transpose puts in place."""
 
 from __future__ import annotations
 
