@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,15 +56,26 @@ class View:
 
 
 @dataclass(frozen=True)
+class Shuffled:
+    """A tensor whose spatial elements are dealt out: first all channels of phase 0 of every spatial axis (elements 0,
+    step, 2 * step, ...), then those of the other phases, the last axis' fastest. Whole blocks of channels."""
+
+    spec: TensorSpec
+    step: Shape
+
+
+@dataclass(frozen=True)
 class Access:
     """A tensor argument addressed as (n, channel block, spatial...), `block` channels at a time.
 
-    view: the tensor is every `step`-th spatial element of a larger one, from `start` on.
+    view: the tensor is every `step`-th spatial element of a larger one, from `start` on. shuffled: its channels are
+    those of all phases of a larger one.
     """
 
     name: str
     spec: TensorSpec
     view: View | None = None
+    shuffled: Shuffled | None = None
 
     @property
     def block(self) -> int:
@@ -94,6 +106,8 @@ class Access:
 
     def at(self, index: list[str] | tuple[str, ...]) -> str:
         """Element offset of (n, channel block, spatial...); indices beyond the rank are dropped."""
+        if self.shuffled is not None:
+            return self._dealt_out(self.shuffled, list(index))
         index, base, strides = list(index)[: self.spec.rank], 0, self.strides
         if self.view:
             spatial = zip(self.view.step, self.view.start, row_major_strides(self.view.spec.shape)[2:], strict=True)
@@ -102,9 +116,25 @@ class Access:
             strides = (*strides[:2], *(s * step for s, step in zip(full, self.view.step, strict=True)))
         return offset(index, strides, base, self._wide)
 
+    def _dealt_out(self, whole: Shuffled, index: list[str]) -> str:
+        """As `at`."""
+        n, block, *spatial = index
+        full = row_major_strides(whole.spec.layout.physical(whole.spec.shape))[:-1]
+        strides = [0 if extent == 1 else s for extent, s in zip(whole.spec.shape[2:], full[2:], strict=True)]
+        count = whole.spec.shape[1] // self.block
+        phases, later = [], math.prod(whole.step)
+        for step in whole.step:
+            later //= step
+            phases.append(f"(({block}) / {count * later}) % {step}" if step > 1 else "0")
+        steps = [s * step for s, step in zip(strides, whole.step, strict=True)]
+        texts = [n, f"(({block}) % {count})" if count > 1 else "0", *spatial, *phases]
+        batch = 0 if whole.spec.shape[0] == 1 else full[0]
+        return offset(texts, (batch, full[1], *steps, *strides), wide=self._wide)
+
     @property
     def _wide(self) -> bool:
-        spec = self.view.spec if self.view else self.spec
+        larger = self.view or self.shuffled
+        spec = larger.spec if larger else self.spec
         return spec.layout.volume(spec.shape) > INT_MAX
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nnef_cl.codegen.kernel import Candidate
+from nnef_cl.codegen.kernel import Candidate, Kernel
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect
 from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd
 from nnef_cl.codegen.target import Target
@@ -30,9 +30,13 @@ def cheapest_first(candidates: list[Candidate], target: Target) -> list[Candidat
 
 def cycles(candidate: Candidate, target: Target) -> float:
     """Until the last unit is done; 0 for kernels that have no model."""
-    kernel = candidate.launches[-1].kernel
+    return sum(_of_kernel(launch.kernel, target) for launch in candidate.launches)
+
+
+def _of_kernel(kernel: Kernel, target: Target) -> float:
+    """What goes before a kernel for it alone is counted with it."""
     if isinstance(kernel, ConvWinograd):
-        return _winograd(kernel, target)
+        return 0.0 if kernel.part == "input" else _winograd(kernel, target)
     return _direct(kernel, target) if isinstance(kernel, ConvDirect) else 0.0
 
 

@@ -38,6 +38,7 @@ from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands,
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
+from nnef_cl.ops.subpixel import subpixel_candidates
 from nnef_cl.ops.tiled_launch import conv_tiles, conv_tiles_launch
 from nnef_cl.ops.windows import Window, down_window, up_window
 from nnef_cl.ops.winograd import winograd_candidates
@@ -445,13 +446,15 @@ def _phases(problem: Problem, geometry: Geometry, groups: int, target: Target) -
     if variable or math.prod(geometry.stride) > MAX_PHASES or problem.inputs[0].rank > MOST_AXES:
         return []
     accesses = _accesses(problem, False)
-    tiled = phase_launches(problem, accesses, geometry, groups, target, conv_tiles_launch)
-    few = phase_launches(problem, accesses, geometry, groups, target, few_launch)
-    direct = phase_launches(problem, accesses, geometry, groups, target, conv_launch)
-    found = (
-        Candidate("deconv_tiled_phases", tuple(tiled)), Candidate("deconv_few_phases", tuple(few)),
-        Candidate("deconv_phases", tuple(direct)),
+    tiled, few, direct = (
+        Candidate(name, tuple(phase_launches(problem, accesses, geometry, groups, target, convolve)))
+        for name, convolve in (
+            ("deconv_tiled_phases", conv_tiles_launch), ("deconv_few_phases", few_launch),
+            ("deconv_phases", conv_launch),
+        )
     )  # fmt: skip
+    others = [] if groups > 1 else subpixel_candidates(problem, accesses, geometry, target)
+    found = [tiled, few, *cheapest_first([direct, *others], target)]
     return [candidate for candidate in found if candidate.launches]
 
 

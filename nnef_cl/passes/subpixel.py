@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.lowering import MAX_PHASES, MOST_AXES, deconv_groups, deconv_window
-from nnef_cl.ops.windows import Window
+from nnef_cl.ops.subpixel import Taps, spread
 
 BORDERS = ("constant", "ignore", "replicate")
 
@@ -43,25 +42,6 @@ def _suits(node: Node, graph: Graph) -> bool:
     return constant and few_axes and math.prod(attrs["stride"]) > MAX_PHASES and attrs["border"] in BORDERS
 
 
-@dataclass(frozen=True)
-class _Taps:
-    """One axis: where each tap's weight goes. Result row * stride + phase reads the inputs row + first .. row + last,
-    through the tap at `place` of its phase."""
-
-    phase: tuple[int, ...]
-    place: tuple[int, ...]
-    first: int
-    last: int
-
-    @staticmethod
-    def of(window: Window, axis: int) -> _Taps:
-        stride, before, dilation = window.stride[axis], window.before[axis], window.dilation[axis]
-        taps = range(window.size[axis])
-        phase = tuple((tap * dilation - before) % stride for tap in taps)
-        reach = [(p + before - tap * dilation) // stride for p, tap in zip(phase, taps, strict=True)]
-        return _Taps(phase, tuple(r - min(reach) for r in reach), min(reach), max(reach))
-
-
 class _Shuffled:
     """The nodes that stand for one deconvolution."""
 
@@ -73,7 +53,7 @@ class _Shuffled:
         self.groups = deconv_groups(node.attrs, self.x)
         self.stride = self.window.stride
         self.rows = tuple(-(-n // s) for n, s in zip(self.y[2:], self.stride, strict=True))  # of every phase
-        self.taps = [_Taps.of(self.window, axis) for axis in range(len(self.stride))]
+        self.taps = tuple(Taps.of(self.window, axis) for axis in range(len(self.stride)))
 
     def add(self) -> None:
         (batch, channels), axes = self.y[:2], len(self.stride)
@@ -115,25 +95,13 @@ class _Shuffled:
     def _operands(self) -> tuple[str, ...]:
         """The input, and filter and bias of the convolution."""
         filter, bias = (self.graph.constants[name] for name in self.node.inputs[1:3])
+        phases = spread(filter.array, self.groups, self.taps)
         each = np.broadcast_to(bias.array.reshape(-1), (self.y[1],))
         constants = (
-            Constant(self._filter(filter.array), filter.label),
+            Constant(np.ascontiguousarray(phases).reshape(-1, *phases.shape[2 + len(self.taps) :]), filter.label),
             Constant(np.repeat(each, math.prod(self.stride)).reshape(1, -1).astype(np.float32), bias.label),
         )
         names = [self.builder.unique(f"{name}.phases") for name in self.node.inputs[1:3]]
         for name, constant in zip(names, constants, strict=True):
             self.builder.add_constant(name, TensorSpec(constant.shape), constant)
         return (self.node.inputs[0], *names)
-
-    def _filter(self, filter: np.ndarray) -> np.ndarray:
-        """(C, K/groups, taps...) -> (K * phases, C/groups, taps of all phases...)."""
-        c, k, axes = filter.shape[0] // self.groups, filter.shape[1], len(self.stride)
-        given = filter.reshape(self.groups, c, k, *filter.shape[2:]).swapaxes(1, 2)
-        sizes = tuple(taps.last - taps.first + 1 for taps in self.taps)
-        pairs = [n for pair in zip(self.stride, sizes, strict=True) for n in pair]
-        spread = np.zeros((self.groups, k, c, *pairs), np.float32)
-        index = [np.reshape(i, [-1 if a == axis else 1 for a in range(axes)])
-                 for axis, taps in enumerate(self.taps) for i in (taps.phase, taps.place)]  # fmt: skip
-        spread[(slice(None),) * 3 + tuple(index)] = given
-        order = (0, 1, *range(3, 3 + 2 * axes, 2), 2, *range(4, 3 + 2 * axes, 2))
-        return np.ascontiguousarray(spread.transpose(order)).reshape(-1, c, *sizes)
