@@ -16,30 +16,36 @@ from nnef_cl.ops.lowering import MAX_PHASES, MOST_AXES, deconv_groups, deconv_wi
 from nnef_cl.ops.subpixel import Taps, spread
 
 BORDERS = ("constant", "ignore", "replicate")
+MOST_GROWTH = 16
+"""Strides that are much larger than windows would fill memory with zeros."""
 
 
 def subpixel(graph: Graph, ops: Table, target: Target) -> Graph:
     """deconv -> conv, reshape, transpose, reshape (and slice), where a kernel per phase would be too many (Shi et al.,
     "Is the deconvolution layer the same as a convolutional layer?", 2016)."""
     builder = GraphBuilder.like(graph)
-    found = {node.name for node in graph.nodes if node.op == "deconv" and _suits(node, graph)}
+    found = {node.name: one for node in graph.nodes if (one := _found(node, graph, builder)) is not None}
     read = {name for node in graph.nodes for name in (node.inputs[:1] if node.name in found else node.inputs)}
     for name, constant in graph.constants.items():
         if name in read or name in graph.results:
             builder.add_constant(name, graph.tensors[name], constant)
     for node in graph.nodes:
         if node.name in found:
-            _Shuffled(node, graph, builder).add()
+            found[node.name].add()
         else:
             builder.add_node(node, [graph.tensors[name] for name in node.outputs])
     return builder.build()
 
 
-def _suits(node: Node, graph: Graph) -> bool:
+def _found(node: Node, graph: Graph, builder: GraphBuilder) -> _Shuffled | None:
     """Not where borders reflect: rows that are cut off in the end may read farther than that is defined."""
-    attrs, constant = node.attrs, all(name in graph.constants for name in node.inputs[1:3])
-    few_axes = graph.tensors[node.inputs[0]].rank <= MOST_AXES
-    return constant and few_axes and math.prod(attrs["stride"]) > MAX_PHASES and attrs["border"] in BORDERS
+    if node.op != "deconv" or math.prod(node.attrs["stride"]) <= MAX_PHASES or node.attrs["border"] not in BORDERS:
+        return None
+    constant = all(name in graph.constants for name in node.inputs[1:3])
+    if not constant or graph.tensors[node.inputs[0]].rank > MOST_AXES:
+        return None
+    shuffled = _Shuffled(node, graph, builder)
+    return shuffled if shuffled.growth <= MOST_GROWTH else None
 
 
 class _Shuffled:
@@ -54,6 +60,12 @@ class _Shuffled:
         self.stride = self.window.stride
         self.rows = tuple(-(-n // s) for n, s in zip(self.y[2:], self.stride, strict=True))  # of every phase
         self.taps = tuple(Taps.of(self.window, axis) for axis in range(len(self.stride)))
+
+    @property
+    def growth(self) -> float:
+        """How many times as large filter or result become: by phases without taps, or rows that are cut off."""
+        filter = math.prod(one.stride * one.reach for one in self.taps) / math.prod(self.window.size)
+        return max(filter, math.prod(self.rows) * math.prod(self.stride) / math.prod(self.y[2:]))
 
     def add(self) -> None:
         (batch, channels), axes = self.y[:2], len(self.stride)

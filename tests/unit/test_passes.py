@@ -181,7 +181,10 @@ def test_deconvolution_of_large_strides_is_a_convolution(attributes: str, end: l
     assert only(graph, "conv").attrs["stride"] == (1, 1)
 
 
-@pytest.mark.parametrize("attributes", ["stride = [4, 4]", "stride = [6, 6], border = 'reflect'"])
+@pytest.mark.parametrize("attributes", [
+    "stride = [4, 4]", "stride = [6, 6], border = 'reflect'", "stride = [40, 40]", "stride = [5, 5], dilation = [99, 99]",
+    "stride = [9, 9], padding = [(20, 25), (20, 25)], output_shape = [2, 8, 3, 3]",
+])  # fmt: skip
 def test_other_deconvolutions_stay(attributes: str) -> None:
     assert operations(after("subpixel", model(f"y = deconv(x, w, b, {attributes});"))) == ["deconv"]
 
