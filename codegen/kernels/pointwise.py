@@ -160,12 +160,17 @@ def pointwise(
     return Pointwise(what, extents, inputs, output, expression, width, guard, grid)
 
 
+FEWEST_SHUFFLED = 8
+"""Lanes from which on half of two vectors is faster than loads one by one; what compilers make of fewer stops the
+simulator's check for uninitialised values."""
+
+
 def strided_load(name: str, at: str, dtype: DType, stride: int, width: int) -> str:
     """C text: every stride-th of the buffer's elements from `at` on, as a vector; nothing beyond them is read."""
     if stride == -1:
         order = "".join(f"{lane:x}" for lane in reversed(range(width)))
         return f"({load(name, f'{at} - {width - 1}', dtype, width)}).s{order}"
-    if stride == 2:
+    if stride == 2 and width >= FEWEST_SHUFFLED:
         low, high = load(name, at, dtype, width), load(name, f"{at} + {width - 1}", dtype, width)
         return f"(({_kind(dtype)}{width})(({low}).even, ({high}).odd))"
     return spread_lanes([load(name, f"{at} + {lane * stride}", dtype) for lane in range(width)], dtype, width)

@@ -11,6 +11,7 @@ from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import index_type, literal
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
+from nnef_cl.codegen.kernels.pointwise import FEWEST_SHUFFLED
 from nnef_cl.codegen.kernels.pool import Pool
 from nnef_cl.codegen.kernels.window import Geometry, WindowKernel, border_index, tested
 from nnef_cl.codegen.target import Target
@@ -115,7 +116,7 @@ class RowWindows(WindowKernel):
             return "from[0]"
         if stride == 1:
             return f"vload{width}(0, from)"
-        if stride == 2 and width > 2:
+        if stride == 2 and width >= FEWEST_SHUFFLED:
             return f"(({kind}{width})(vload{width}(0, from).even, vload{width}(1, from).even))"
         return f"(({kind}{width})({', '.join(f'from[{lane * stride}]' for lane in range(width))}))"
 
