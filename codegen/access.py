@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnef_cl.codegen.ctypes import INT_MAX, load, store, stored_type
+from nnef_cl.codegen.ctypes import INT_MAX, load, spread_lanes, store, stored_type
 
 from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
@@ -175,9 +175,7 @@ class Access:
         """`width` neighbours along the last axis of a plain tensor, as a vector; a single one stands for all."""
         if width == 1 or self.strides[-1]:
             return load(self.name, self.at(index), self.spec.dtype, width)
-        text = load(self.name, self.at(index), self.spec.dtype)
-        kind = self.spec.dtype.kind
-        return f"(-(int{width})({text}))" if kind == "logical" else f"((float{width})({text}))"
+        return spread_lanes([load(self.name, self.at(index), self.spec.dtype)], self.spec.dtype, width)
 
     def store_along(self, value: str, index: list[str] | tuple[str, ...], width: int) -> str:
         """Statement that writes `width` neighbours along the last axis of a plain tensor."""

@@ -56,6 +56,12 @@ def load(name: str, offset: str, dtype: DType, width: int = 1) -> str:
     return f"(convert_int{width}({vector}) != 0)" if dtype == BOOL else vector
 
 
+def spread_lanes(values: list[str], dtype: DType, width: int) -> str:
+    """C text: loaded scalars, or one for all lanes, as a vector; a logical as a mask."""
+    text = f"({value_type(dtype, width)})({', '.join(values)})"
+    return f"(-{text})" if dtype == BOOL else f"({text})"
+
+
 def store(name: str, offset: str, value: str, dtype: DType, width: int = 1) -> str:
     """Statement that writes a value as `width` consecutive elements."""
     if dtype == BOOL:

@@ -17,7 +17,7 @@ from nnef_cl.errors import DeviceError, InputError, ModelError
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.rows import difference, mixing
-from nnef_cl.stream import NEW, Arrays, Targets
+from nnef_cl.stream import NEW, Arrays, OutArrays
 from nnef_cl.turns import CLOSED
 from nnef_cl.workers import Job, Outputs, Run, Workers
 
@@ -105,7 +105,7 @@ class Gatherer(Workers):
         with self._changed:
             return dict(self._done)
 
-    def run(self, inputs: Arrays, stream: int | None = None, out: Targets = NEW) -> Outputs:
+    def run(self, inputs: Arrays, stream: int | None = None, out: OutArrays = NEW) -> Outputs:
         """As `submit`, but waits; at once in the caller's thread for a stream, or where the caller is one of these
         threads, which nobody else would do the work of."""
         if stream is not None or threading.current_thread() in self._threads:
@@ -179,7 +179,7 @@ def _on_host(job: Job) -> bool:
     return not any(isinstance(array, DeviceArray) for array in (*job.inputs.values(), *job.out.values()))
 
 
-def _kept(outputs: Outputs, out: Targets) -> Outputs:
+def _kept(outputs: Outputs, out: OutArrays) -> Outputs:
     """With the arrays of the caller in their places, filled."""
     for name, target in out.items():
         assert not isinstance(target, DeviceArray)

@@ -13,7 +13,7 @@ import numpy as np
 from nnef_cl.binding import Binding
 from nnef_cl.errors import DeviceError
 from nnef_cl.replica import Replica
-from nnef_cl.stream import NEW, Arrays, Stream, Targets
+from nnef_cl.stream import NEW, Arrays, OutArrays, Stream
 from nnef_cl.turns import Turns
 
 LOGGER = logging.getLogger("nnef_cl.device")
@@ -37,7 +37,7 @@ class Pool:
         self._owner = [replica for replica in replicas for _ in replica.streams]
         self._batched = [stream for replica in larger for stream in replica.streams]
 
-    def run(self, inputs: Arrays, stream: int | None = None, out: Targets = NEW) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, stream: int | None = None, out: OutArrays = NEW) -> dict[str, np.ndarray]:
         """As Stream.run, on the stream of that number or, None, on any.
 
         Where the device fails and there are others, it gets no more requests, and one for any stream is repeated once.
@@ -82,7 +82,7 @@ class Pool:
             return binding
 
     def _run(
-        self, streams: Sequence[Stream], requests: int, inputs: Arrays, out: Targets, number: int
+        self, streams: Sequence[Stream], requests: int, inputs: Arrays, out: OutArrays, number: int
     ) -> dict[str, np.ndarray]:
         stream = streams[number]
         outputs = stream.run(inputs, out)

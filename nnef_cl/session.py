@@ -43,7 +43,7 @@ from nnef_cl.pool import Pool
 from nnef_cl.replica import Replica, check_together, make_replica, plan_replica
 from nnef_cl.source import Source
 from nnef_cl.state import State
-from nnef_cl.stream import NEW, Arrays, Targets
+from nnef_cl.stream import NEW, Arrays, OutArrays
 from nnef_cl.workers import Outputs, Workers, in_order
 
 AHEAD = 2
@@ -380,7 +380,7 @@ class Session:
         devices = self._devices
         return {n: as_input(f"input '{n}'", inputs[n], spec, devices) for n, spec in self.inputs.items()}
 
-    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None, arrays: Arrays) -> Targets:
+    def _targets(self, out: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None, arrays: Arrays) -> OutArrays:
         """inputs: as the caller passed them, arrays: as they are stored."""
         if out is None:
             return NEW

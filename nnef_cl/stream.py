@@ -22,12 +22,11 @@ from nnef_cl.plan.records import FLAG_BYTES, Buffer, Step
 
 Arrays = Mapping[str, np.ndarray | DeviceArray]
 """Of the host, or memory of the device that the caller made."""
-Target = np.ndarray | HostArray | DeviceArray
-Targets = Mapping[str, Target]
+OutArray = np.ndarray | HostArray | DeviceArray
+OutArrays = Mapping[str, OutArray]
 """What results are written into."""
-NEW: Targets = MappingProxyType({})
+NEW: OutArrays = MappingProxyType({})
 """Every output is a new array."""
-
 
 OWN_COPY = 1 << 17
 """Bytes; what is larger the runtime copies faster, with several threads, whatever the command costs."""
@@ -109,7 +108,7 @@ class Stream:
             stored = stored.reshape(spec.layout.physical(spec.shape))
         return _Slot(self._buffer(place), spec, stored)
 
-    def run(self, inputs: Arrays, out: Targets = NEW) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, out: OutArrays = NEW) -> dict[str, np.ndarray]:
         """inputs: arrays as they are stored (a model's are plain), C-contiguous. out: arrays for some of the outputs,
         logical and in API types, as the others, which are made. Returns all of them.
 
@@ -117,7 +116,6 @@ class Stream:
         when everything else has succeeded: a run that fails changes none.
         """
         # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
-        self._settle()
         sent = [self._send(self._inputs[name], array) for name, array in inputs.items()]
         self._compute()
         outputs = {name: self._read(slot, out.get(name)) for name, slot in self._outputs.items()}
@@ -125,7 +123,7 @@ class Stream:
         self._commit()
         return outputs
 
-    def run_in_place(self, out: Targets) -> None:
+    def run_in_place(self, out: OutArrays) -> None:
         """As `run`, on what lies in the inputs' slots; outputs stay in theirs. out: arrays that get copies of some."""
         self._compute()
         for name, array in out.items():
@@ -144,6 +142,7 @@ class Stream:
         elif slot.stored is None:
             return self.queue.send(slot.buffer, array)
         else:
+            self._settle()
             np.copyto(slot.stored, array)
         return array
 
@@ -222,7 +221,7 @@ class Stream:
         with self.device.translated("reading the profile"):
             return [(event.profile.end - event.profile.start) * 1e-9 for event in events]
 
-    def _read(self, slot: _Slot, target: Target | None = None) -> np.ndarray:
+    def _read(self, slot: _Slot, target: OutArray | None = None) -> np.ndarray:
         """Returns what the caller passed as target, or a new array."""
         spec, stored = slot.spec, slot.stored
         if isinstance(target, DeviceArray):

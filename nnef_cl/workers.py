@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.errors import DeviceError
-from nnef_cl.stream import NEW, Arrays, Targets
+from nnef_cl.stream import NEW, Arrays, OutArrays
 from nnef_cl.turns import CLOSED
 
 Outputs = dict[str, np.ndarray]
-Run = Callable[[Arrays, int | None, Targets], Outputs]
+Run = Callable[[Arrays, int | None, OutArrays], Outputs]
 """Runs a request on the stream of that number, on any where None; some results go into the arrays that are last."""
 
 HAND_OVER = 50e-6
@@ -38,7 +38,7 @@ class Job:
     order: int
     inputs: Arrays
     stream: int | None
-    out: Targets
+    out: OutArrays
     future: Future[Outputs] = field(default_factory=Future)
     came: float = field(default_factory=time.monotonic)
 
@@ -79,11 +79,11 @@ class Workers:
         """What was gathered into batches; nothing here."""
         return {}
 
-    def run(self, inputs: Arrays, stream: int | None = None, out: Targets = NEW) -> Outputs:
+    def run(self, inputs: Arrays, stream: int | None = None, out: OutArrays = NEW) -> Outputs:
         """A request that the caller waits for, in the caller's thread."""
         return self._run(inputs, stream, out)
 
-    def submit(self, inputs: Arrays, stream: int | None = None, out: Targets = NEW) -> Future[Outputs]:
+    def submit(self, inputs: Arrays, stream: int | None = None, out: OutArrays = NEW) -> Future[Outputs]:
         """Raises DeviceError after the end."""
         with self._changed:
             if self._ending:
@@ -147,7 +147,7 @@ class Workers:
     def _do(self, number: int, jobs: Sequence[Job]) -> None:
         """jobs: begun."""
 
-        def run(inputs: Arrays, stream: int | None, out: Targets) -> Outputs:
+        def run(inputs: Arrays, stream: int | None, out: OutArrays) -> Outputs:
             try:
                 return self._run(inputs, stream, out)
             finally:

@@ -14,17 +14,13 @@ from nnef_cl.codegen.ctypes import INT_MAX, index_type, literal
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernels.multilinear import Multilinear
-from nnef_cl.codegen.kernels.window import border_index
+from nnef_cl.codegen.kernels.window import MAX_ROW, SMALLEST, border_index
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
 
-MAX_ROW = 4096
-"""Floats of private memory for one row."""
 MAX_FACTOR = 64
 """Results of one element along the row, which are spelled one by one."""
-SMALLEST = 4
-"""Lanes below which vectors along a row do not pay."""
 EXACT_FLOATS = 2**22
 """Quotients below this are off by one at most when they are computed in float32."""
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from nnef_cl.codegen.access import is_wide, join_axes, offset
-from nnef_cl.codegen.ctypes import load, store, stored_type
+from nnef_cl.codegen.ctypes import load, spread_lanes, store, stored_type, value_type
 from nnef_cl.codegen.expression import Expression, widest
 from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.target import Target
@@ -94,7 +94,7 @@ class Pointwise(GridKernel):
                 text = strided_load(f"x{k}", f"p{k}", x.dtype, stride, self.width)
             else:
                 text = self._load(k, x, self.width if stride else 1)
-            kind = _kind(x.dtype)
+            kind = value_type(x.dtype)
             lines.append(f"const {kind}{'' if self.width == 1 else self.width} v{k} = {text};")
         steps, result = self.expression.statements([f"v{k}" for k in range(len(self.inputs))], self.width)
         return [*lines, *steps, *self._store(self._at(self.output), result)]
@@ -172,19 +172,8 @@ def strided_load(name: str, at: str, dtype: DType, stride: int, width: int) -> s
         return f"({load(name, f'{at} - {width - 1}', dtype, width)}).s{order}"
     if stride == 2 and width >= FEWEST_SHUFFLED:
         low, high = load(name, at, dtype, width), load(name, f"{at} + {width - 1}", dtype, width)
-        return f"(({_kind(dtype)}{width})(({low}).even, ({high}).odd))"
+        return f"(({value_type(dtype, width)})(({low}).even, ({high}).odd))"
     return spread_lanes([load(name, f"{at} + {lane * stride}", dtype) for lane in range(width)], dtype, width)
-
-
-def spread_lanes(values: list[str], dtype: DType, width: int) -> str:
-    """C text: scalars (or one for all lanes) as a vector; a logical as a mask."""
-    text = f"({_kind(dtype)}{width})({', '.join(values)})"
-    return f"(-{text})" if dtype.kind == "logical" else f"({text})"
-
-
-def _kind(dtype: DType) -> str:
-    """C type of a loaded value."""
-    return {"scalar": "float", "integer": "long", "logical": "int"}[dtype.kind]
 
 
 def merge_axes(extents: Shape, operands: tuple[Strided, ...]) -> tuple[Shape, tuple[Strided, ...]]:

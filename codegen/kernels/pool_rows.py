@@ -13,18 +13,14 @@ from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernels.pointwise import FEWEST_SHUFFLED
 from nnef_cl.codegen.kernels.pool import Pool
-from nnef_cl.codegen.kernels.window import Geometry, WindowKernel, border_index, tested
+from nnef_cl.codegen.kernels.window import MAX_ROW, SMALLEST, Geometry, WindowKernel, border_index, tested
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.layout import Shape
 
-MAX_ROW = 4096
-"""Floats of private memory for one row."""
 MAX_TAPS = 1024
 """Rows under one window."""
-SMALLEST = 4
-"""Lanes below which vectors along a row do not pay."""
 
 
 class RowWindows(WindowKernel):
@@ -39,19 +35,9 @@ class RowWindows(WindowKernel):
     lanes: int
 
     @property
-    def last(self) -> int:
-        """The axis of the rows."""
-        return self.x.spec.rank - 1
-
-    @property
     def results(self) -> int:
         """Lanes of vectors of y."""
         return min(self.lanes, 1 << (self.segment.bit_length() - 1))
-
-    @property
-    def across(self) -> list[int]:
-        """Windowed axes other than the row's."""
-        return [a for a in self.windowed if a != self.last]
 
     @property
     def taps(self) -> int:

@@ -12,16 +12,11 @@ from nnef_cl.codegen.ctypes import index_type, literal
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernels.spread import Spread
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import MAX_ROW, SMALLEST, Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.layout import row_major_strides
-
-MAX_ROW = 4096
-"""Floats of private memory for one row."""
-SMALLEST = 4
-"""Lanes below which vectors along a row do not pay."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +27,9 @@ class SpreadRows(Spread):
     lanes: int
 
     @property
-    def last(self) -> int:
-        """The axis of the rows."""
-        return self.y.spec.rank - 1
-
-    @property
     def length(self) -> int:
         """Elements of a row of y."""
         return self.y.spec.shape[-1]
-
-    @property
-    def across(self) -> list[int]:
-        """Windowed axes other than the row's."""
-        return [a for a in self.windowed if a != self.last]
 
     @property
     def windows_met(self) -> tuple[int, int]:

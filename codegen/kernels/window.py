@@ -11,6 +11,10 @@ from nnef_cl.ir.layout import Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 
 SPATIAL = 3
+MAX_ROW = 4096
+"""Floats of private memory that a kernel keeps of one row."""
+SMALLEST = 4
+"""Lanes below which vectors along a row do not pay."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,16 @@ class WindowKernel(GridKernel):
             a for a in range(self.x.spec.rank)
             if g.size[a] != 1 or g.stride[a] != 1 or g.before[a] != 0 or self.y.spec.shape[a] > self.x.spec.shape[a]
         ]  # fmt: skip
+
+    @property
+    def last(self) -> int:
+        """The axis of the rows."""
+        return self.x.spec.rank - 1
+
+    @property
+    def across(self) -> list[int]:
+        """Windowed axes other than the row's."""
+        return [a for a in self.windowed if a != self.last]
 
     def tap(self, axis: int) -> list[str]:
         """C statements that declare where tap k<axis> reads along `axis`: i<axis>, and before the border t<axis>."""

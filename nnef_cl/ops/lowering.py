@@ -374,10 +374,10 @@ def deconv_blocked(problem: Problem, lanes: int) -> bool:
 
 
 def _groups(problem: Problem) -> int:
-    return deconv_groups(problem.attrs, problem.inputs[0].shape)
+    return groups_of(problem.attrs, problem.inputs[0].shape)
 
 
-def deconv_groups(attrs: Mapping[str, Any], x: Shape) -> int:
+def groups_of(attrs: Mapping[str, Any], x: Shape) -> int:
     """groups = 0 means one group per channel; of a deconvolution, per output channel where that is given."""
     groups: int = attrs["groups"]
     shape = attrs.get("output_shape")
@@ -433,7 +433,7 @@ def deconv(problem: Problem, target: Target) -> list[Candidate]:
     x, filter, _ = problem.inputs
     y, attrs = problem.outputs[0], problem.attrs
     border = "constant" if attrs["border"] == "ignore" else attrs["border"]
-    groups = deconv_groups(attrs, x.shape)
+    groups = groups_of(attrs, x.shape)
     geometry = with_three_axes(geometry_of(deconv_window(attrs, x.shape, filter.shape), border))
     phased = _phases(problem, geometry, groups, target)
     plain = x.layout.block == 1 and y.layout.block == 1

@@ -76,18 +76,21 @@ class _Layout:
 
     def _has_kernels(self, problem: Problem) -> bool:
         """Whether the node can be lowered in blocks (a window may be too large for the kernels that know them)."""
-        lower = problem.op.lower
-        assert lower is not None
-        groups = problem.attrs["groups"]
-        x, *weights = problem.inputs
-        inputs = (x if groups == 1 else x.with_layout(self.block), *weights)
         operands = tuple(
             s.with_layout(self.block) if s.rank >= 2 and s.shape[1] > 1 else s for s in problem.epilogue.operands
         )
         epilogue = replace(problem.epilogue, operands=operands)
         outputs = tuple(y.with_layout(self.block) for y in problem.outputs)
+        read = PLAIN if problem.attrs["groups"] == 1 else self.block
+        return self._can_be_lowered(replace(problem, outputs=outputs, epilogue=epilogue), read)
+
+    def _can_be_lowered(self, problem: Problem, read: Layout) -> bool:
+        """read: layout of the first input."""
+        lower = problem.op.lower
+        assert lower is not None
+        x, *weights = problem.inputs
         try:
-            return bool(lower(replace(problem, inputs=inputs, outputs=outputs, epilogue=epilogue), self.target))
+            return bool(lower(replace(problem, inputs=(x.with_layout(read), *weights)), self.target))
         except RuleError:  # the plan says it with the place
             return False
 
@@ -127,7 +130,8 @@ class _Layout:
         output, blocked = self.graph.tensors[node.outputs[0]], self.ops[node.op].blocked
         if node.op not in MAKERS or output.rank < 3 or output.shape[1] * 2 >= self.block.block or blocked is None:
             return False
-        return blocked(make_problem(node, self.graph.tensors, self.graph.constants, self.ops), self.block.block)
+        problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
+        return blocked(problem, self.block.block) and self._can_be_lowered(problem, self.block)
 
     def _in_layout(self, name: str, wanted: Layout) -> str:
         current = self.builder.tensors[name]

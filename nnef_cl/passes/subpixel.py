@@ -12,12 +12,14 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Table
-from nnef_cl.ops.lowering import MAX_PHASES, MOST_AXES, deconv_groups, deconv_window
+from nnef_cl.ops.lowering import MAX_PHASES, MOST_AXES, deconv_window, groups_of
 from nnef_cl.ops.subpixel import Taps, spread
 
 BORDERS = ("constant", "ignore", "replicate")
 MOST_GROWTH = 16
 """Strides that are much larger than windows would fill memory with zeros."""
+MOST_WEIGHTS = 1 << 26
+"""Elements of the convolution's filter, which is made here: one that repeats a number takes no memory before."""
 
 
 def subpixel(graph: Graph, ops: Table, target: Target) -> Graph:
@@ -45,7 +47,8 @@ def _found(node: Node, graph: Graph, builder: GraphBuilder) -> _Shuffled | None:
     if not constant or graph.tensors[node.inputs[0]].rank > MOST_AXES:
         return None
     shuffled = _Shuffled(node, graph, builder)
-    return shuffled if shuffled.growth <= MOST_GROWTH else None
+    small = shuffled.growth <= MOST_GROWTH and shuffled.weights <= MOST_WEIGHTS
+    return shuffled if small else None
 
 
 class _Shuffled:
@@ -56,10 +59,16 @@ class _Shuffled:
         self.x, self.y = graph.tensors[node.inputs[0]].shape, graph.tensors[node.outputs[0]].shape
         filter = graph.tensors[node.inputs[1]].shape
         self.window = deconv_window(node.attrs, self.x, filter)
-        self.groups = deconv_groups(node.attrs, self.x)
+        self.groups = groups_of(node.attrs, self.x)
         self.stride = self.window.stride
         self.rows = tuple(-(-n // s) for n, s in zip(self.y[2:], self.stride, strict=True))  # of every phase
         self.taps = tuple(Taps.of(self.window, axis) for axis in range(len(self.stride)))
+
+    @property
+    def weights(self) -> int:
+        """Elements of the convolution's filter."""
+        channels = math.prod(self.graph.tensors[self.node.inputs[1]].shape[:2])
+        return channels * math.prod(one.stride * one.reach for one in self.taps)
 
     @property
     def growth(self) -> float:

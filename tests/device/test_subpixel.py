@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from nnef_cl.conformance.case import Case
 from nnef_cl.conformance.conv import deconv
-from nnef_cl.conformance.harness import compare, interpret, invocation, nth
-from nnef_cl.device import open_device
+from nnef_cl.conformance.harness import invocation
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
 from nnef_cl.ir.graph import Graph
-from nnef_cl.ops import INTERNAL, STANDARD
-from nnef_cl.session import Session
+from nnef_cl.ops import STANDARD
 from tests.conftest import OCLGRIND
+from tests.device.candidates import check_candidate, in_turn
 
 CASES = [
     deconv((2, 16, 4, 5), (16, 32, 4, 4), stride=[2, 2], padding=[(1, 1), (1, 1)]),
@@ -46,24 +43,7 @@ def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     return import_document(parse_document(text), STANDARD, lambda label, position: variables[label]), inputs
 
 
-PAIRS = [
-    pytest.param(one, number, id=f"{one.id}-{number}", marks=() if OCLGRIND or (k + number) % 3 == 0 else pytest.mark.slow)
-    for k, one in enumerate(CASES) for number in range(4)
-]  # fmt: skip
-"""Cases with candidates; the quick tests have every candidate with every third case, in turn."""
-
-
-@pytest.mark.parametrize(("one", "number"), PAIRS)
+@pytest.mark.parametrize(("one", "number"), in_turn(CASES, 4))
 def test_every_candidate(one: Case, number: int, selector: str) -> None:
-    graph, inputs = network(one)
-    offered: list[str] = []
-
-    def choose(problem: Any, candidates: list[Any]) -> Any:
-        offered.extend(candidate.algorithm for candidate in candidates)
-        return nth(number)(problem, candidates)
-
-    with Session(graph, open_device(selector), STANDARD | INTERNAL, choose=choose) as session:
-        got = session.run(inputs)["y"]
-        blocked = session.plan.target.vector_width >= 4
-    compare(one.id, got, interpret(graph, inputs)["y"], 1e-4)
+    offered, blocked = check_candidate(one.id, *network(one), number, selector, 1e-4)
     assert not blocked or any("subpixel" in name for name in offered)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnef_cl.conformance.case import Case, case, f32, weights
-from nnef_cl.conformance.harness import compare, interpret, invocation, nth
+from nnef_cl.conformance.harness import compare, invocation
 from nnef_cl.device import open_device
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
@@ -18,6 +18,7 @@ from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.plan.build import exact as exact_only
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
+from tests.device.candidates import check_candidate, in_turn
 
 pytestmark = pytest.mark.many_kernels
 
@@ -72,27 +73,9 @@ def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     return graph, {"x": x, "other": residual}
 
 
-PAIRS = [
-    pytest.param(one, number, id=f"{one.id}-{number}", marks=() if OCLGRIND or (k + number) % 3 == 0 else pytest.mark.slow)
-    for k, one in enumerate(CASES) for number in range(5)
-]  # fmt: skip
-"""Cases with candidates; the quick tests have every candidate with every third case, in turn."""
-
-
-@pytest.mark.parametrize(("one", "number"), PAIRS)
+@pytest.mark.parametrize(("one", "number"), in_turn(CASES, 5))
 def test_every_candidate(one: Case, number: int, selector: str) -> None:
-    graph, inputs = network(one)
-    offered: list[str] = []
-
-    def choose(problem: Any, candidates: list[Any]) -> Any:
-        offered.extend(candidate.algorithm for candidate in candidates)
-        return nth(number)(problem, candidates)
-
-    with Session(graph, open_device(selector), STANDARD | INTERNAL, choose=choose) as session:
-        got, again = (session.run(inputs)["y"] for _ in range(2))
-        blocked = session.plan.target.vector_width >= 4
-    np.testing.assert_array_equal(got, again)
-    compare(one.id, got, interpret(graph, inputs)["y"], TOLERANCE)
+    offered, blocked = check_candidate(one.id, *network(one), number, selector, TOLERANCE)
     assert not blocked or any("winograd" in name for name in offered)
 
 

@@ -16,11 +16,12 @@ from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.passes.fold import MAX_FLOPS, MAX_VOLUME
 from nnef_cl.passes.fuse import MAX_STEPS
+from nnef_cl.plan.build import build_plan, first
 
 OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)
 VARIABLES = {
-    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "q": (8, 4, 3, 3), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
+    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "q": (8, 4, 3, 3), "f": (8, 1, 4, 4), "h": (1, 1, 12, 1), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
 }  # fmt: skip
 SETUP = "\n".join(f"{name} = variable(shape = {list(shape)}, label = '{name}');" for name, shape in VARIABLES.items())
 
@@ -187,6 +188,22 @@ def test_deconvolution_of_large_strides_is_a_convolution(attributes: str, end: l
 ])  # fmt: skip
 def test_other_deconvolutions_stay(attributes: str) -> None:
     assert operations(after("subpixel", model(f"y = deconv(x, w, b, {attributes});"))) == ["deconv"]
+
+
+def test_a_filter_that_repeats_a_number_is_not_spread() -> None:
+    text = "z = constant(shape = [8, 8, 3000, 3000], value = [1.0]); y = deconv(x, z, stride = [1500, 1500]);"
+    graph = model(text)
+    assert operations(passes.run(graph, OPS, TARGET, until="subpixel")) == ["deconv"]
+
+
+def test_few_results_are_read_from_blocks_only_where_kernels_can() -> None:
+    text = "c = conv(x, w, b); d = deconv(c, f, stride = [2, 2], padding = [(1, 1), (1, 1)]); y = %s;"
+    kinds = {}
+    for result in ("relu(d)", "add(d, h)"):
+        graph = passes.run(model(text % result), OPS, TARGET)
+        kinds[result] = {step.algorithm for step in build_plan(graph, OPS, TARGET, first).steps}
+    assert "deconv_few_phases" in kinds["relu(d)"]
+    assert "deconv_few_phases" not in kinds["add(d, h)"]  # an operand that phases cannot read
 
 
 def test_fuse_joins_chains() -> None:
