@@ -11,6 +11,9 @@ ${grid.function(p, p.arguments)}\
 % endif
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\
+% if p.strips > 1:
+        const int otile = strip * ${p.counts[-1]} + part;
+% endif
         const int ow = min(otile * ${p.tile}, ${p.y.spec.shape[4] - p.tile});
         const int id0 = ${p.first(0, "od")}, ih0 = ${p.first(1, "oh")}, iw0 = ${p.first(2, "ow")};
 % if p.all_channels:

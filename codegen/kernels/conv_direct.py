@@ -22,6 +22,11 @@ MAX_PATCH = 16384
 """Floats of private memory for one input patch."""
 FREE = 4
 """Vector registers that accumulators leave to operands where a tile is a good guess."""
+MOST_STRIPS = 16
+MOST_REPEATED = 1 / 32
+"""Share of a row's tiles that is computed twice to have strips of one length."""
+MAX_WEIGHTS = 1 << 20
+"""Bytes of weights that stay in a cache near a core while strips of pixels pass."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +136,31 @@ class ConvDirect(GridKernel):
         return not self.direct and not self.blocked and self.steps == 1 and self.groups == 1
 
     @property
+    def strips(self) -> int:
+        """Parts of a row of pixels, handed out one after another, each with all tiles of channels: what they read is in
+        the nearest cache then. Only windows of one pixel with few weights have several."""
+        *rows, width = self.y.spec.shape[2:]
+        tiles = -(-width // self.tile)
+        single = self.direct and self.geometry.taps == self.groups == math.prod(rows) == 1
+        weights = 4 * self.channel_groups * self.steps * self.channels * self.blocks * self.width
+        if not (single and self.blocked and self.y.block > 1 and weights <= MAX_WEIGHTS):
+            return 1
+        return max(count for count in range(1, MOST_STRIPS + 1) if -tiles % count <= tiles * MOST_REPEATED)
+
+    @property
     def names(self) -> tuple[str, ...]:
+        """Axes that items are counted along: `otile` is a tile of pixels in its row, `part` one in its strip."""
+        if self.strips > 1:
+            return ("n", "od", "oh", "strip", "ktile", "part")
         return ("n", "od", "oh", "otile") if self.all_channels else ("n", "ktile", "od", "oh", "otile")
 
     @property
     def counts(self) -> tuple[int, ...]:
         n, _, depth, height, width = self.y.spec.shape
-        spatial = depth, height, -(-width // self.tile)
+        tiles = -(-width // self.tile)
+        if self.strips > 1:
+            return (n, depth, height, self.strips, self.channel_groups, -(-tiles // self.strips))
+        spatial = depth, height, tiles
         return (n, *spatial) if self.all_channels else (n, self.channel_groups, *spatial)
 
     @property
