@@ -27,6 +27,8 @@ from nnef_cl.pipeline.record import Record, check, encode, record_path
 from nnef_cl.pipeline.sources import Arrays, Item
 
 WRITERS = 2
+AT_ONCE = 1 << 20
+"""Bytes of results that become a file with one write: an archive is many small ones."""
 UNFINISHED = ".part"
 """Behind the name of a file that is being written."""
 MOST_RECORD_BYTES = 1 << 16
@@ -134,15 +136,22 @@ class NpzFolder(Sink):
         with _errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with zipfile.ZipFile(unfinished, "w") as archive:
-                    archive.comment = self._comment
-                    for name, array in outputs.items():
-                        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                            np.lib.format.write_array(member, array, allow_pickle=False)
+                if sum(array.nbytes for array in outputs.values()) <= AT_ONCE:
+                    self._pack(archive := io.BytesIO(), outputs)
+                    unfinished.write_bytes(archive.getbuffer())
+                else:
+                    self._pack(unfinished, outputs)
                 unfinished.replace(path)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
+
+    def _pack(self, file: io.BytesIO | Path, outputs: Arrays) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.comment = self._comment
+            for name, array in outputs.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
 
     def close(self) -> None:
         self._pool.shutdown()
