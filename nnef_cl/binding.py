@@ -81,7 +81,7 @@ def can_be_in_place(replica: Replica) -> bool:
     plan = replica.plan
     places = [place for place, _ in (*plan.inputs.values(), *plan.outputs.values())]
     unified = plan.target.unified_memory and not plan.target.separate_buffers
-    return unified and any(place.kind == "arena" for place in places)
+    return unified and any(place.kind in ("arena", "loan") for place in places)
 
 
 class _InPlace:

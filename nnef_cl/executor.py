@@ -54,7 +54,7 @@ class Executable:
         own = [weight.bytes for weight in self._own_weights]
         self.weight_bytes = sum(own)
         sizes = sorted([*states, *own])
-        largest, staging = max([*plan.arenas, *sizes[-1:]]), sum(sizes[-PACKERS:])
+        largest, staging = max([*plan.arenas, *plan.loans, *sizes[-1:]], default=0), sum(sizes[-PACKERS:])
         device.check_budget(self.weight_bytes + streams * plan.stream_bytes, largest, staging)
 
     @property

@@ -16,7 +16,7 @@ from nnef_cl.ops.base import Table
 from nnef_cl.ops.work import count_flops
 from nnef_cl.plan.build import Choose, build_plan
 from nnef_cl.plan.records import Plan
-from nnef_cl.stream import Stream
+from nnef_cl.stream import LENT, Stream
 
 AUTO = "auto"
 AUTO_STREAMS, MOST_STREAMS = 2, 1024
@@ -84,7 +84,8 @@ def plan_replica(
     """graph: imported; streams: how many, or 'auto'. Adds the seconds that it takes to `timings`. Raises Error."""
     started = time.perf_counter()
     final = passes.run(graph, ops, device.target)
-    plan = build_plan(final, ops, device.target, choose)
+    lend = LENT if device.borrows_memory and not device.profiling else None  # profiles repeat a run without arrays
+    plan = build_plan(final, ops, device.target, choose, lend=lend)
     timings["plan"] = timings.get("plan", 0.0) + time.perf_counter() - started
     count = stream_count(streams, plan, count_flops(final, ops))
     return Planned(final, plan, device, count, partial(build_plan, final, ops, device.target, choose, apart=True))
@@ -95,7 +96,8 @@ def check_together(one: Planned, other: Planned) -> None:
     the same."""
     need = one.plan.weight_bytes + new_bytes(other.plan, one.plan)
     need += sum(planned.count * planned.plan.stream_bytes for planned in (one, other))
-    one.device.check_budget(need, max(size for planned in (one, other) for size in (*planned.plan.arenas, 0)))
+    sizes = [size for plan in (one.plan, other.plan) for size in (*plan.arenas, *plan.loans)]
+    one.device.check_budget(need, max(sizes, default=0))
 
 
 def make_replica(

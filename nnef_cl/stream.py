@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -30,16 +30,25 @@ NEW: OutArrays = MappingProxyType({})
 
 OWN_COPY = 1 << 17
 """Bytes; what is larger the runtime copies faster, with several threads, whatever the command costs."""
+LENT = 1 << 20
+"""Bytes; larger inputs and outputs are not copied where kernels reach the host's arrays. Smaller ones
+are read faster where a copy has just been written."""
+
+_Borrower = tuple[Any, int, Buffer]
+"""A kernel, the number of its argument, and which part of a loan that is."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Slot:
-    """Where an input or an output lies. buffer: the device's; stored: what is there, where the host copies it itself.
-    """
+    """Where an input or an output lies. buffer: the device's, None for a loan. stored: what is there, where the host
+    copies it itself. lent: the array that kernels write an output to; kept: what must stay while they do."""
 
-    buffer: Any
+    place: Buffer
     spec: TensorSpec
+    buffer: Any = None
     stored: np.ndarray | None = None
+    lent: np.ndarray | None = None
+    kept: Any = None
 
 
 class Stream:
@@ -75,6 +84,7 @@ class Stream:
         for index, size in enumerate(self.plan.counters):
             self._buffers[Buffer("counter", index)] = counters = self.device.buffer(size)
             self.queue.write(counters, np.zeros(size, np.uint8))
+        self._borrowers: list[list[_Borrower]] = [[] for _ in self.plan.loans]
         self._launches = [self._bind(step) for step in self.plan.launches]
         self._inputs = {name: self._slot(*where) for name, where in self.plan.inputs.items()}
         self._outputs = {name: self._slot(*where) for name, where in self.plan.outputs.items()}
@@ -86,9 +96,12 @@ class Stream:
             self.reset_state(index)
 
     def _bind(self, step: Step) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
-        name, buffers = step.kernel.name, [self._buffer(b) for b in step.arguments]
+        name, buffers = step.kernel.name, [None if b.kind == "loan" else self._buffer(b) for b in step.arguments]
         function = self._executable.functions[name]
         kernel = self.device.kernel(function, name, buffers, f"of {step.op} '{step.node}'")
+        for number, place in enumerate(step.arguments):
+            if place.kind == "loan":
+                self._borrowers[place.index].append((kernel, number, place))
         return kernel, step.kernel.global_size, step.kernel.local_size
 
     def _buffer(self, place: Buffer) -> Any:
@@ -102,11 +115,13 @@ class Stream:
         return self._buffers[place]
 
     def _slot(self, place: Buffer, spec: TensorSpec) -> _Slot:
+        if place.kind == "loan":
+            return _Slot(place, spec)
         memory, stored = self._memory.get(place.whole), None
         if memory is not None and spec.bytes <= OWN_COPY:
             stored = memory[place.offset : place.offset + spec.bytes].view(spec.dtype.storage)
             stored = stored.reshape(spec.layout.physical(spec.shape))
-        return _Slot(self._buffer(place), spec, stored)
+        return _Slot(place, spec, self._buffer(place), stored)
 
     def run(self, inputs: Arrays, out: OutArrays = NEW) -> dict[str, np.ndarray]:
         """inputs: arrays as they are stored (a model's are plain), C-contiguous. out: arrays for some of the outputs,
@@ -117,8 +132,14 @@ class Stream:
         """
         # Reading the outputs waits for these copies, too; a wait for each would cost a thread's wake-up.
         sent = [self._send(self._inputs[name], array) for name, array in inputs.items()]
-        self._compute()
-        outputs = {name: self._read(slot, out.get(name)) for name, slot in self._outputs.items()}
+        slots = {name: self._placed(slot, out.get(name)) for name, slot in self._outputs.items()}
+        try:
+            self._compute()
+            outputs = {name: self._read(slot, out.get(name)) for name, slot in slots.items()}
+        except BaseException:
+            if self.plan.loans:  # the caller's arrays may go now
+                self._settle()
+            raise
         del sent
         self._commit()
         return outputs
@@ -136,6 +157,10 @@ class Stream:
 
     def _send(self, slot: _Slot, array: np.ndarray | DeviceArray) -> Any:
         """What is returned must stay until work enqueued later is done."""
+        if slot.place.kind == "loan":
+            if not isinstance(array, DeviceArray):
+                return self._lend(slot.place, np.require(array, requirements="A"))
+            slot = self._with_spare(slot)
         if isinstance(array, DeviceArray):
             array.settle(self.device.name)
             self.queue.copy(array.buffer, slot.buffer, array.bytes, begin=array.offset)
@@ -145,6 +170,34 @@ class Stream:
             self._settle()
             np.copyto(slot.stored, array)
         return array
+
+    def _placed(self, slot: _Slot, target: OutArray | None) -> _Slot:
+        """Where a run leaves an output: a loan in the target, or in a new array where kernels cannot write there."""
+        if slot.place.kind != "loan":
+            return slot
+        if isinstance(target, DeviceArray):
+            return self._with_spare(slot)
+        array = target.array if isinstance(target, HostArray) else target
+        array = None if array is None else np.asarray(array)
+        if array is None or not array.flags.carray:
+            array = np.empty(slot.spec.shape, slot.spec.dtype.api)
+        return replace(slot, lent=array, kept=self._lend(slot.place, array))
+
+    def _lend(self, loan: Buffer, array: np.ndarray) -> list[Any]:
+        """Has kernels find the loan in the array from now on; what is returned must stay as long."""
+        kept: list[Any] = [array]
+        for kernel, number, place in self._borrowers[loan.index]:
+            kept.append(self.device.lent(array, place.offset, place.bytes or array.nbytes))
+            kernel.set_arg(number, kept[-1])
+        return kept
+
+    def _with_spare(self, slot: _Slot) -> _Slot:
+        """Has kernels find a loan in a buffer of the stream's own from now on."""
+        if slot.place.whole not in self._buffers:
+            self._buffers[slot.place.whole] = self.device.buffer(self.plan.loans[slot.place.index])
+        for kernel, number, place in self._borrowers[slot.place.index]:
+            kernel.set_arg(number, self._buffer(place))
+        return replace(slot, buffer=self._buffers[slot.place.whole])
 
     def _settle(self) -> None:
         """Waits for what a run left under way, before the host touches memory that it uses."""
@@ -181,7 +234,8 @@ class Stream:
 
     def read_state(self, index: int) -> np.ndarray:
         """A variable's logical array in its API type."""
-        return self._read(_Slot(self._states[Buffer("state", index)], self.plan.states[index].spec))
+        place = Buffer("state", index)
+        return self._read(_Slot(place, self.plan.states[index].spec, self._states[place]))
 
     def write_state(self, index: int, array: np.ndarray) -> None:
         """array: logical, in the storage type."""
@@ -232,6 +286,13 @@ class Stream:
         if isinstance(target, HostArray):
             self._read(slot, target.array)
             return target.value
+        if slot.lent is not None:
+            self._settle()
+            if target is None:
+                return slot.lent
+            if not np.may_share_memory(target, slot.lent):
+                np.copyto(target, slot.lent)
+            return target
         target = np.empty(spec.shape, spec.dtype.api) if target is None else target
         array = np.asarray(target)  # whatever class of arrays it is
         if stored is not None:
@@ -252,7 +313,7 @@ class Stream:
 
     def close(self) -> None:
         """Gives its memory back."""
-        self._launches, self._inputs, self._outputs, self._memory = [], {}, {}, {}
+        self._launches, self._borrowers, self._inputs, self._outputs, self._memory = [], [], {}, {}, {}
         release(self.device, self._buffers, os.getpid())
         if self._beside is None:
             release(self.device, self._states, os.getpid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import os
 import threading
@@ -94,8 +95,9 @@ class Device:
             }  # fmt: skip
             build_ahead(setting, missing, finished)
 
-    def kernel(self, program: Program, name: str, buffers: Sequence[Buffer], purpose: str = "") -> Kernel:
-        """A kernel of the program with its arguments bound; the caller keeps the buffers. purpose: for messages."""
+    def kernel(self, program: Program, name: str, buffers: Sequence[Buffer | None], purpose: str = "") -> Kernel:
+        """A kernel of the program with its arguments bound, but for None; the caller keeps the buffers. purpose: for
+        messages."""
         cl = opencl()
         with self.translated(f"making the kernel {purpose or name}"):
             kernel: Kernel = cl.Kernel(program, name)
@@ -150,6 +152,35 @@ class Device:
         except (cl.Error, AttributeError):  # OpenCL 1.2
             return False
         return bool(fine) and self.uses_host_memory and not self.target.separate_buffers
+
+    @cached_property
+    def borrows_memory(self) -> bool:
+        """Whether `lent` works: kernels reach all memory of the process (OpenCL 2.0, 3.3.3: fine-grained system), or a
+        buffer of memory that begins anywhere is that memory."""
+        return self.opens_memory and (self._reaches_all_memory or self._buffers_are_memory())
+
+    def lent(self, array: np.ndarray, offset: int, nbytes: int) -> Any:
+        """A kernel's argument that is `nbytes` bytes of a C-contiguous array from byte `offset` on. Both must stay
+        until commands that use them are done."""
+        cl = opencl()
+        memory = (ctypes.c_char * nbytes).from_address(array.ctypes.data + offset)  # of arrays that are read-only, too
+        if self._reaches_all_memory:
+            return cl.SVM(memory)
+        return cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=memory)
+
+    @cached_property
+    def _reaches_all_memory(self) -> bool:
+        return bool(self._handle.svm_capabilities & opencl().device_svm_capabilities.FINE_GRAIN_SYSTEM)
+
+    def _buffers_are_memory(self) -> bool:
+        """Tried with a few bytes that begin as numpy's arrays may: other runtimes copy such memory."""
+        memory = np.zeros(3 * UNIT, np.uint8)
+        begin = -memory.ctypes.data % UNIT + UNIT // 8
+        buffer = self.lent(memory, begin, UNIT)
+        with self.translated("filling a buffer"):
+            opencl().enqueue_fill_buffer(self.queue.handle, buffer, np.uint8(1), 0, UNIT)
+        self.queue.finish()
+        return bool(memory[begin : begin + UNIT].all())
 
     @property
     def uses_host_memory(self) -> bool:

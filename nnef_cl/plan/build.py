@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,10 +79,13 @@ PRECISIONS: Mapping[str, Choose] = {"default": first, "exact": exact}
 """default: within 1e-4 of the largest magnitude; exact: no algorithm that rounds more than the definition does."""
 
 
-def build_plan(graph: Graph, ops: Table, target: Target, choose: Choose = first, apart: bool = False) -> Plan:
+def build_plan(
+    graph: Graph, ops: Table, target: Target, choose: Choose = first, apart: bool = False, lend: int | None = None
+) -> Plan:
     """choose: picks one of the candidates that an operation's lowering offers. apart: inputs and outputs lie in the
-    last arena, where nothing else is, before a run and behind it."""
-    return _Builder(graph, ops, target, choose).build(apart)
+    last arena, where nothing else is, before a run and behind it. lend: bytes; larger ones that share no memory with
+    others are `Plan.loans`."""
+    return _Builder(graph, ops, target, choose).build(apart, lend)
 
 
 class _Builder:
@@ -98,8 +102,9 @@ class _Builder:
         self.position = ""
         self.draft: list[tuple[Step, tuple[Argument, ...]]] = []
         self.faults: list[Fault] = []
+        self.loans: dict[str, int] = {}
 
-    def build(self, apart: bool) -> Plan:
+    def build(self, apart: bool, lend: int | None) -> Plan:
         for name in self.graph.inputs:
             spec = self.graph.tensors[name]
             if _too_large(spec):
@@ -113,7 +118,9 @@ class _Builder:
         for name in self.graph.results:
             self._live_until(name, end)
         moves = self._moves(end)
-        memory = self._memory(self._outer() if apart else ())
+        if lend is not None:
+            self._lend(lend, moves)
+        memory = self._memory({place.root for place in self._outer()} if apart else ())
         where = memory.where
         steps = tuple(self._bound(step, arguments, where) for step, arguments in self.draft)
         inputs = {n: self._place(n, where) for n in self.graph.inputs}
@@ -123,15 +130,26 @@ class _Builder:
         return Plan(
             self.graph.name, self.target, steps, memory.arenas, memory.needed, tuple(self.records), inputs, outputs,
             launches.steps, tuple(self.faults), tuple(self.states.values()), commits, launches.counters,
+            tuple(self.sizes[root] for root in self.loans),
         )  # fmt: skip
 
-    def _outer(self) -> set[str]:
-        """What the inputs and outputs lie in."""
+    def _outer(self) -> list[Place]:
+        """Where inputs and outputs lie, but for those that are variables or constants."""
         names = [*self.graph.inputs, *map(self.graph.output_tensor, self.graph.outputs)]
-        return {source.root for source in map(self._source, names) if isinstance(source, Place)}
+        return [source for source in map(self._source, names) if isinstance(source, Place)]
+
+    def _lend(self, least: int, moves: Sequence[tuple[Argument, Argument, int]]) -> None:
+        """Finds the plan's loans: what is larger than `least`, one input's or output's alone, and no variable's new
+        value, because that is copied when the array may be gone."""
+        places, moved = self._outer(), {source.root for source, _, _ in moves if isinstance(source, Place)}
+        shared = moved | {root for root, count in Counter(place.root for place in places).items() if count > 1}
+        whole = [place.root for place in places if place.bytes in (0, self.sizes[place.root])]
+        roots = [root for root in whole if root not in shared and self.sizes[root] > least]
+        self.loans = {root: number for number, root in enumerate(roots)}
 
     def _memory(self, outer: Collection[str]) -> Memory:
-        lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in self.spans.items()]
+        spans = {name: span for name, span in self.spans.items() if name not in self.loans}
+        lifetimes = [Lifetime(n, self.sizes[n], first, last) for n, (first, last) in spans.items()]
         inner = [life for life in lifetimes if life.name not in outer]
         alignment = max(self.target.alignment, LEAST_ALIGNMENT)
         capacity = 0 if self.target.separate_buffers else self.target.max_allocation or None
@@ -325,6 +343,8 @@ class _Builder:
     def _buffer(self, place: Argument, where: Mapping[str, Slot]) -> Buffer:
         if isinstance(place, Buffer):
             return place
+        if place.root in self.loans:
+            return Buffer("loan", self.loans[place.root], place.offset, place.bytes)
         slot = where[place.root]
         return Buffer("arena", slot.arena, slot.offset + place.offset, place.bytes or slot.bytes)
 

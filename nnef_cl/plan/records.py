@@ -33,7 +33,8 @@ class State:
 
 @dataclass(frozen=True)
 class Buffer:
-    """kind 'arena': shared by tensors; 'weight', 'state', 'fault', 'counter': index into Plan's.
+    """kind 'arena': shared by tensors; 'loan': an array of whoever runs the plan; 'weight', 'state', 'fault',
+    'counter': index into Plan's.
 
     bytes: 0 for the whole buffer, otherwise a part of it, from byte `offset` on.
     """
@@ -97,6 +98,8 @@ class Plan:
     faults: one int32 each, to be looked at after a run. launches: the steps as they run, several of them as one chain
     (`plan/chain.py`) where the device can; counters: bytes of each chain's.
 
+    loans: bytes of each input and output that lies in no arena: in a run kernels work on the arrays it gets or makes.
+
     commits: copies, in order, that give states their new values. They run after the outputs have been read, because
     until then every reader of a variable sees its old value.
     """
@@ -114,6 +117,7 @@ class Plan:
     states: tuple[State, ...] = ()
     commits: tuple[Copy, ...] = ()
     counters: tuple[int, ...] = ()
+    loans: tuple[int, ...] = ()
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -144,8 +148,8 @@ class Plan:
 
     @property
     def stream_bytes(self) -> int:
-        """What each request that is in flight needs for itself."""
-        return self.arena_bytes + self.state_bytes + self.control_bytes
+        """What each request that is in flight needs for itself, arrays of whoever runs it included."""
+        return self.arena_bytes + sum(self.loans) + self.state_bytes + self.control_bytes
 
     @property
     def bytes(self) -> int:
@@ -155,15 +159,13 @@ class Plan:
         if buffer.bytes:
             return buffer.bytes
         match buffer.kind:
-            case "arena":
-                return self.arenas[buffer.index]
             case "weight":
                 return self.weights[buffer.index].bytes
             case "state":
                 return self.states[buffer.index].spec.bytes
-            case "counter":
-                return self.counters[buffer.index]
-        return FLAG_BYTES
+            case "fault":
+                return FLAG_BYTES
+        return {"arena": self.arenas, "counter": self.counters, "loan": self.loans}[buffer.kind][buffer.index]
 
     def __str__(self) -> str:
         lines = [

@@ -12,7 +12,7 @@ import pyopencl.array as cla
 import pytest
 
 import nnef_cl
-from nnef_cl import binding
+from nnef_cl import binding, replica
 from nnef_cl.arrays import as_stored
 from nnef_cl.device import open_device
 from nnef_cl.device.arrays import device_array
@@ -21,10 +21,20 @@ from nnef_cl.ir.tensor import TensorSpec
 from tests.device.test_session import GIVEN, NET, PAIR, WEIGHTS, A, random, save
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory, selector: str) -> Iterator[nnef_cl.Session]:
+@pytest.fixture(scope="module", params=["copied", "lent"])
+def session(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, selector: str
+) -> Iterator[nnef_cl.Session]:
+    """Arrays are copied, as small ones are, or kernels work on them, where they can."""
     folder = save(tmp_path_factory.mktemp("pair") / "model", PAIR, w=WEIGHTS)
-    with nnef_cl.load(folder, device=selector) as session:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "lent":
+            if not open_device(selector).borrows_memory:
+                pytest.skip("kernels do not reach all of the host's memory")
+            patch.setattr(replica, "LENT", 0)
+        session = nnef_cl.load(folder, device=selector)
+    assert bool(session.plan.loans) == (request.param == "lent")
+    with session:
         yield session
 
 

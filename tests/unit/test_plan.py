@@ -29,14 +29,17 @@ OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)
 
 
-def plan_of(graph: Graph) -> Plan:
-    return build_plan(passes.run(graph, OPS, TARGET), OPS, TARGET)
+def plan_of(graph: Graph, lend: int | None = None) -> Plan:
+    return build_plan(passes.run(graph, OPS, TARGET), OPS, TARGET, lend=lend)
 
 
-def model(text: str, outputs: str = "y") -> Plan:
+def model(text: str, outputs: str = "y", lend: int | None = None) -> Plan:
     source = f"version 1.0;\ngraph g( x ) -> ( {outputs} )\n{{\nx = external(shape = [4, 6]);\n{text}\n}}\n"
-    arrays = {"w": np.arange(36, dtype=np.float32).reshape(6, 6), "f": np.ones((16, 6, 1), np.float32)}
-    return plan_of(import_document(parse_document(source), STANDARD, lambda label, position: arrays[label]))
+    arrays = {
+        "w": np.arange(36, dtype=np.float32).reshape(6, 6), "f": np.ones((16, 6, 1), np.float32),
+        "v": np.ones((4, 6), np.float32),
+    }  # fmt: skip
+    return plan_of(import_document(parse_document(source), STANDARD, lambda label, position: arrays[label]), lend)
 
 
 def operands(plan: Plan) -> list[tuple[tuple[Buffer, ...], Buffer]]:
@@ -168,3 +171,30 @@ def test_plans_print_a_line_for_each_launch() -> None:
     plan = model("a = softmax(x); y = sum_reduce(a, axes = [0]);")
     lines = str(plan).splitlines()
     assert len(lines) == 1 + len(plan.steps) and "softmax" in lines[1] and "sum_reduce" in lines[2]
+
+
+# What is lent ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("body", "outputs", "lent"), [
+    ("y = relu(x);", "y", {"x", "y"}),
+    ("y = relu(x); z = tanh(y);", "y, z", {"x", "y", "z"}),
+    ("y = reshape(relu(x), shape = [24]);", "y", {"x", "y"}),
+    ("r = relu(x); y = reshape(r, shape = [24]);", "r, y", {"x"}),
+    ("y = reshape(x, shape = [24]);", "y", set()),
+    ("y = relu(x); z = x;", "x, y", {"y"}),
+    ("[a, b] = split(x, axis = 0, ratios = [1, 1]); y = concat([relu(a), tanh(b)], axis = 0);", "y", {"x", "y"}),
+    ("r = relu(x); [y, z] = split(r, axis = 0, ratios = [1, 1]); s = sum_reduce(r, axes = [0]);", "y, s", {"x", "s"}),
+    ("y = mean_reduce(relu(x), axes = [0, 1]);", "y", {"x"}),
+    ("w = variable(shape = [6, 6], label = 'w'); y = w;", "y", {"x"}),
+    ("w = variable(shape = [6, 6], label = 'w'); v = variable(shape = [4, 6], label = 'v'); y = v + x; u = update(v, x);", "y", {"y"}),
+])  # fmt: skip
+def test_what_is_lent(body: str, outputs: str, lent: set[str]) -> None:
+    """Memory of one input or output alone, larger than asked for, that nobody reads after the run."""
+    assert {name for name, place in outer(model(body, outputs)) if place.kind == "loan"} == set()
+    plan = model(body, outputs, lend=4)
+    assert {name for name, place in outer(plan) if place.kind == "loan"} == lent
+    assert plan.stream_bytes >= sum(plan.loans) == sum(plan.bytes_of(p) for _, p in outer(plan) if p.kind == "loan")
+    assert {b.index for step in plan.launches for b in step.arguments if b.kind == "loan"} <= set(range(len(plan.loans)))
+
+
+def outer(plan: Plan) -> list[tuple[str, Buffer]]:
+    return [(name, place) for name, (place, _) in (*plan.inputs.items(), *plan.outputs.items())]
