@@ -43,7 +43,7 @@ def conv(x: tuple[int, ...], w: tuple[int, ...], bias: bool = True, **attrs: Any
 
 def channels() -> list[Case]:
     """Filters 1x1 and 3x3 over channel counts that fill vectors, and that do not."""
-    counts = ((3, 16), (16, 16), (32, 8), (8, 32), (16, 33), (33, 5), (5, 3), (20, 20), (1, 16), (16, 1), (1, 1))
+    counts = ((3, 16), (16, 16), (32, 8), (8, 32), (16, 33), (33, 5), (5, 3), (1, 16), (20, 20), (16, 1), (1, 1))
     found = [conv((1, c, 7, 7), (k, c, 3, 3), padding=[(1, 1), (1, 1)]) for c, k in counts]
     found += [conv((2, c, 5, 6), (k, c, 1, 1)) for c, k in counts]
     found += [

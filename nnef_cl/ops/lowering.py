@@ -330,15 +330,20 @@ def concat_blocked(problem: Problem, lanes: int) -> bool:
     return problem.attrs["axis"] != 1 or all(x.shape[1] % lanes == 0 for x in problem.inputs)
 
 
-def conv(problem: Problem, target: Target) -> list[Candidate]:
+def conv_geometry(problem: Problem) -> Geometry:
+    """Windows along three axes or more. Raises RuleError."""
     x, filter, _ = problem.inputs
-    y, attrs = problem.outputs[0], problem.attrs
+    attrs = problem.attrs
     border = "constant" if attrs["border"] == "ignore" else attrs["border"]
     window = down_window(
         x.shape[2:], filter.shape[2:], border, attrs["padding"], attrs["stride"], attrs["dilation"]
     )
-    groups = _groups(problem)
-    geometry = with_three_axes(geometry_of(window, border))
+    return with_three_axes(geometry_of(window, border))
+
+
+def conv(problem: Problem, target: Target) -> list[Candidate]:
+    x, y = problem.inputs[0], problem.outputs[0]
+    groups, geometry = _groups(problem), conv_geometry(problem)
     candidates = _fast_convolutions(problem, geometry, groups, target) if x.rank <= MOST_AXES else []
     if not candidates or (x.layout.block == 1 and y.layout.block == 1):
         candidates.append(_general(problem, geometry, groups, False, target))
@@ -366,6 +371,14 @@ def conv_blocked(problem: Problem, lanes: int) -> bool:
     if problem.constants[1] is None or problem.constants[2] is None or x.rank > MOST_AXES:
         return False
     return x.shape[1] > _groups(problem) or _groups(problem) in (1, y.shape[1])
+
+
+def conv_gathers(problem: Problem) -> bool:
+    """Whether windows reach beyond the input, so that their pixels are put together before they are multiplied."""
+    x, y = problem.inputs[0].shape[2:], problem.outputs[0].shape[2:]
+    geometry = conv_geometry(problem)
+    first = len(geometry.size) - len(x)
+    return not all(geometry.inside(axis, *extents) for axis, extents in enumerate(zip(x, y, strict=True), first))
 
 
 def deconv_blocked(problem: Problem, lanes: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from nnef_cl.codegen.target import Target
@@ -11,6 +12,7 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
+from nnef_cl.ops.lowering import conv_gathers
 from nnef_cl.ops.problem import make_problem
 
 SMALLEST_BLOCK = 4
@@ -71,18 +73,17 @@ class _Layout:
             return False
         if node.op in MAKERS:
             grouped = 1 < node.attrs["groups"] < problem.inputs[0].shape[1]
-            return (grouped or output.shape[1] * 2 >= self.block.block) and self._has_kernels(problem)
+            return (grouped or output.shape[1] * 2 >= self.block.block) and self._has_kernels(node, problem)
         return self._any_blocked(node, output)
 
-    def _has_kernels(self, problem: Problem) -> bool:
+    def _has_kernels(self, node: Node, problem: Problem) -> bool:
         """Whether the node can be lowered in blocks (a window may be too large for the kernels that know them)."""
         operands = tuple(
             s.with_layout(self.block) if s.rank >= 2 and s.shape[1] > 1 else s for s in problem.epilogue.operands
         )
         epilogue = replace(problem.epilogue, operands=operands)
         outputs = tuple(y.with_layout(self.block) for y in problem.outputs)
-        read = PLAIN if problem.attrs["groups"] == 1 else self.block
-        return self._can_be_lowered(replace(problem, outputs=outputs, epilogue=epilogue), read)
+        return self._can_be_lowered(replace(problem, outputs=outputs, epilogue=epilogue), self._convolved(node))
 
     def _can_be_lowered(self, problem: Problem, read: Layout) -> bool:
         """read: layout of the first input."""
@@ -108,7 +109,8 @@ class _Layout:
         name = node.inputs[index]
         spec = self.graph.tensors[name]
         if node.op in MAKERS and index == 0:
-            return self._convolved(node, name, chosen)
+            few = chosen == PLAIN and node.attrs["groups"] == 1 and self._has_few_results(node)
+            return self._in_layout(name, self._convolved(node, few) if chosen != PLAIN or few else PLAIN)
         if node.op in MAKERS and index < len(node.own_inputs):
             return name
         channels = spec.rank >= 2 and spec.shape[1] > 1 and self._channelwise(node, spec)
@@ -118,12 +120,16 @@ class _Layout:
         """Whether the operand's axis 1 is the result's channels (always so for the operation's own inputs)."""
         return self.graph.tensors[node.outputs[0]].rank >= 2
 
-    def _convolved(self, node: Node, name: str, chosen: Layout) -> str:
-        """A convolution reads either layout; grouped ones only the one they write, and so do those into plain layout
-        unless that is for their few results."""
-        if node.attrs["groups"] != 1 or (chosen == PLAIN and not self._has_few_results(node)):
-            return self._in_layout(name, chosen)
-        return self.copies.get((name, self.block), name)
+    def _convolved(self, node: Node, few: bool = False) -> Layout:
+        """What a convolution reads to write blocks, or `few` results. Grouped ones need blocks, others take what is
+        there; but windows of several pixels are put together faster from blocks, if the channels fill one."""
+        x = self._current(node.inputs[0])
+        if node.attrs["groups"] != 1:
+            return self.block
+        if x.shape[1] < self.block.block or math.prod(self.graph.tensors[node.inputs[1]].shape[2:]) == 1:
+            return x.layout
+        problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
+        return self.block if few or node.op == "deconv" or conv_gathers(problem) else x.layout
 
     def _has_few_results(self, node: Node) -> bool:
         """Whether it could work on blocks, if its results filled one."""

@@ -21,7 +21,8 @@ from nnef_cl.plan.build import build_plan, first
 OPS = STANDARD | INTERNAL
 TARGET = Target.generic(8)
 VARIABLES = {
-    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "q": (8, 4, 3, 3), "f": (8, 1, 4, 4), "h": (1, 1, 12, 1), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
+    "w": (8, 8, 3, 3), "v": (8, 8, 3, 3), "g": (8, 1, 3, 3), "q": (8, 4, 3, 3), "f": (8, 1, 4, 4), "h": (1, 1, 12, 1), "N": (8, 4, 3, 3),
+    "P": (8, 8, 1, 1), "O": (1, 8, 3, 3), "R": (1, 8, 1, 1), "b": (1, 8), "m": (1, 8), "s": (1, 8), "t": (1, 8),
 }  # fmt: skip
 SETUP = "\n".join(f"{name} = variable(shape = {list(shape)}, label = '{name}');" for name, shape in VARIABLES.items())
 
@@ -248,13 +249,27 @@ def test_fuse_limits_the_length_of_a_program() -> None:
 # layout ----------------------------------------------------------------------------------------------------
 def test_layout_keeps_blocks_between_convolutions() -> None:
     graph = after("layout", model("c = conv(x, w); p = max_pool(c, size = [1, 1, 2, 2]); y = conv(relu(p), v);"))
-    assert operations(graph) == ["conv", "max_pool", "conv", "reorder"]
-    assert [graph.tensors[node.outputs[0]].layout.block for node in graph.nodes] == [8, 8, 8, 1]
+    assert operations(graph) == ["reorder", "conv", "max_pool", "conv", "reorder"]
+    assert [graph.tensors[node.outputs[0]].layout.block for node in graph.nodes] == [8, 8, 8, 8, 1]
 
 
 def test_layout_goes_plain_where_the_operation_asks() -> None:
     graph = after("layout", model("c = conv(x, w); y = transpose(c, axes = [0, 2, 3, 1]);"))
-    assert operations(graph) == ["conv", "reorder", "transpose"]
+    assert operations(graph) == ["reorder", "conv", "reorder", "transpose"]
+
+
+@pytest.mark.parametrize(("body", "expected"), [
+    ("y = conv(x, w, padding = [(0, 0), (0, 0)]);", ["conv", "reorder"]),
+    ("y = conv(x, w, padding = [(1, 0), (0, 0)]);", ["reorder", "conv", "reorder"]),
+    ("y = conv(x, P);", ["conv", "reorder"]),
+    ("y = conv(slice(x, axes = [1], begin = [0], end = [4]), N);", ["slice", "conv", "reorder"]),
+    ("y = conv(x, O);", ["reorder", "conv"]),
+    ("y = conv(x, R);", ["conv"]),
+    ("y = deconv(x, w);", ["reorder", "deconv", "reorder"]),
+])  # fmt: skip
+def test_what_convolutions_read(body: str, expected: list[str]) -> None:
+    """Blocks, where windows of several pixels are put together from channels that fill one."""
+    assert operations(after("layout", model(body))) == expected
 
 
 def test_layout_needs_vectors() -> None:

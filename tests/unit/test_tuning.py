@@ -24,6 +24,7 @@ from nnef_cl.device.points import Points, Tuned, short
 from nnef_cl.errors import DeviceError, ModelError
 from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document
+from nnef_cl.ir.layout import PLAIN
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.build import build_plan
@@ -88,7 +89,7 @@ def test_the_text_of_a_problem_says_what_counts() -> None:
     assert text == problem_text(make_problem(node, GRAPH.tensors, GRAPH.constants, OPS), replace(TARGET, name="x"))
     others = (
         replace(problem, attrs={**problem.attrs, "groups": 2}), replace(problem, constants=(None, None, None)),
-        replace(problem, outputs=problem.inputs[:1]),
+        replace(problem, outputs=(problem.outputs[0].with_layout(PLAIN),)),
     )  # fmt: skip
     assert len({text, *(problem_text(one, TARGET) for one in others)}) == 4
     assert text != problem_text(problem, replace(TARGET, compute_units=64))
