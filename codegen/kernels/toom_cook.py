@@ -10,8 +10,12 @@ from nnef_cl.codegen.ctypes import literal
 
 from nnef_cl.ir.dtype import F32
 
-POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2))
-"""Where the polynomials are evaluated, besides infinity; more of them would cost too many digits."""
+POINTS = (
+    Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2), Fraction(3, 4),
+    Fraction(-3, 4),
+)  # fmt: skip
+"""Where the polynomials are evaluated, besides infinity. Of the pairs that could be the last one, 3/4 costs the fewest
+digits; more points would cost too many."""
 
 Row = tuple[float, ...]
 Matrix = tuple[Row, ...]

@@ -15,7 +15,7 @@ EFFICIENCY = 0.85
 """Of the products, while their operands come from the nearest caches."""
 INPUT_CYCLES, OUTPUT_CYCLES = 6, 6
 """Per transformed vector and point."""
-NEAR, SHARED = 768 << 10, 16 << 20
+NEAR, SHARED = 768 << 10, 10 << 20
 """Bytes that stay in a unit's own cache, and in the cache of all."""
 SHARED_BYTES, MEMORY_BYTES = 24, 9
 """Per cycle and unit, from the shared cache and from memory."""

@@ -15,9 +15,11 @@ from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_launch import Accesses, extra_operands
 
-POINTS = (6, 4)
-"""Of a tile along an axis that is transformed: with more, digits are lost; with fewer, too little is won."""
-MOST_TAPS = 5
+POINTS = {1: (10, 8, 6, 4), 2: (8, 6, 4)}
+"""Of a tile along each of so many transformed axes: with more, digits are lost; with fewer, too little is won."""
+MOST_OUTPUTS = {1: 6, 2: 5}
+"""Of a tile along an axis: with short windows, too, more outputs lose digits."""
+MOST_TAPS = 9
 MAX_SCRATCH = 1 << 28
 """Bytes of transformed tiles."""
 
@@ -40,17 +42,19 @@ def winograd_candidates(
 
 
 def _transforms(geometry: Geometry, x: TensorSpec, y: TensorSpec) -> Iterator[tuple[Transform, Transform]]:
-    """For windows of two to five taps along height, width or both, with the same number of points along both; along the
-    depth for any, if nothing but zeros is around."""
+    """For windows of up to MOST_TAPS taps along height, width or both, with the same number of points along both; of
+    any number along the depth, if nothing but zeros is around."""
     sizes, extents = geometry.size[1:], y.shape[3:]
     if set(geometry.stride[1:]) != {1} or set(geometry.dilation[1:]) != {1} or not 1 < max(sizes) <= MOST_TAPS:
         return
     alone = (geometry.size[0], geometry.stride[0], geometry.before[0], y.shape[2] - x.shape[2]) == (1, 1, 0, 0)
     if len(sizes) != 2 or not (alone or (geometry.size[0] > 1 and tested(geometry.border))):
         return
-    for points in POINTS:
+    axes = sum(taps > 1 for taps in sizes)
+    for points in POINTS[axes]:
         outputs = [1 if taps == 1 else points + 1 - taps for taps in sizes]
-        if all(taps == 1 or 2 <= n <= extent for taps, n, extent in zip(sizes, outputs, extents, strict=True)):
+        most = [min(extent, MOST_OUTPUTS[axes]) for extent in extents]
+        if all(taps == 1 or 2 <= n <= m for taps, n, m in zip(sizes, outputs, most, strict=True)):
             rows, columns = (Transform(n, taps) for n, taps in zip(outputs, sizes, strict=True))
             yield rows, columns
 

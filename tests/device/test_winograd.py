@@ -50,9 +50,15 @@ CASES = [
     conv((1, 32, 7, 6, 5), 32, 2, 3, 3, groups=2, padding=[(3, 1), (1, 1), (1, 1)], stride=[2, 1, 1], dilation=[3, 1, 1]),
     conv((2, 17, 3, 7, 5), 16, 1, 3, 3, border="reflect", padding=[(0, 0), (1, 1), (1, 1)]),
     conv((1, 16, 3, 6, 6), 16, 5, 1, 3, padding=[(2, 2), (0, 0), (1, 1)]),
+    conv((1, 20, 9, 8), 33, 7, 7),
+    conv((2, 17, 9, 3), 16, 7, 1, border="reflect", padding=[(3, 2), (0, 0)]),
+    conv((1, 16, 3, 14), 32, 1, 9, border="replicate"),
+    conv((2, 40, 12), 20, 6, padding=[(3, 4)]),
+    conv((1, 16, 7, 11), 17, 6, 6),
+    conv((1, 32, 7, 9), 32, 4, 4, groups=2),
 ]
 if OCLGRIND:  # every form of the kernel, as small as they come
-    CASES = [conv((1, 32, 6, 5), 32, 3, 3, groups=2)]
+    CASES = [conv((1, 32, 6, 5), 32, 3, 3, groups=2), conv((1, 16, 1, 5), 16, 1, 7)]
 else:
     CASES += [conv((1, 130, 30, 29), 97, 3, 3), conv((3, 64, 14, 14), 64, 3, 3)]
 
@@ -73,7 +79,7 @@ def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     return graph, {"x": x, "other": residual}
 
 
-@pytest.mark.parametrize(("one", "number"), in_turn(CASES, 5))
+@pytest.mark.parametrize(("one", "number"), in_turn(CASES, 9))
 def test_every_candidate(one: Case, number: int, selector: str) -> None:
     offered, blocked = check_candidate(one.id, *network(one), number, selector, TOLERANCE)
     assert not blocked or any("winograd" in name for name in offered)

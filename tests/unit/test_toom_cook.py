@@ -21,7 +21,10 @@ from nnef_cl.ops.problem import make_problem
 OPS = STANDARD | INTERNAL
 
 
-@pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (2, 1), (2, 2), (2, 3), (3, 3), (4, 3), (2, 5), (4, 2)])
+SIZES = [(1, 1), (2, 1), (2, 2), (2, 3), (3, 3), (4, 3), (2, 5), (4, 2), (6, 3), (4, 5), (2, 7), (6, 5), (4, 7), (2, 9)]
+
+
+@pytest.mark.parametrize(("outputs", "taps"), SIZES)
 def test_transforms_compute_sliding_products(outputs: int, taps: int) -> None:
     transform, rng = Transform(outputs, taps), np.random.default_rng(outputs * taps)
     data, filter = rng.standard_normal(transform.points), rng.standard_normal(taps)
@@ -80,7 +83,7 @@ def test_estimates_prefer_large_tiles_on_large_maps_and_none_for_few_channels() 
 
 
 @pytest.mark.parametrize(
-    ("size", "attrs"), [(6, {}), (1, {}), (3, {"stride": [2, 2]}), (3, {"dilation": [1, 2]}), (3, {"groups": 4})]
+    ("size", "attrs"), [(10, {}), (1, {}), (3, {"stride": [2, 2]}), (3, {"dilation": [1, 2]}), (3, {"groups": 4})]
 )
 def test_only_where_it_is_right(size: int, attrs: dict[str, Any]) -> None:
     assert algorithms(32, 8, size, **attrs)[0].startswith("conv") and len(algorithms(32, 8, size, **attrs)) == 1
@@ -88,7 +91,8 @@ def test_only_where_it_is_right(size: int, attrs: dict[str, Any]) -> None:
 
 def test_groups_of_whole_blocks_and_other_windows() -> None:
     assert "winograd F4x4 fused" in algorithms(32, 8, groups=2)
-    assert "winograd F2x2 fused" in algorithms(64, 27, 5) and "winograd F5x5 fused" in algorithms(64, 27, 2)
+    assert "winograd F4x4 fused" in algorithms(64, 27, 5) and "winograd F5x5 fused" in algorithms(64, 27, 2)
+    assert "winograd F2x2 fused" in algorithms(64, 27, 7) and "winograd F6x6 fused" not in algorithms(64, 27, 3)
 
 
 def test_maps_smaller_than_a_tile() -> None:
