@@ -62,7 +62,7 @@ def profile(
         "device": device, "shapes": common.resolve_shapes(model, shape, batch, dialect, table), "dialect": dialect,
         "ops": table, "precision": precision.value, "tuning": tuning,
     }  # fmt: skip
-    ceilings = None if without_peak else peak_of(open_device(device))
+    ceilings = None if without_peak else peak_of(open_device(device), check=True)
     with common.open_session(model, profile=True, **loading) as session:
         common.warn(session.source_graph)
         with session.state_kept():

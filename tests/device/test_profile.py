@@ -39,6 +39,16 @@ def test_ceilings_are_measured_once(selector: str, monkeypatch: pytest.MonkeyPat
     assert peak_of(device) == measured
 
 
+def test_a_check_keeps_what_is_higher(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = open_device(selector)
+    for again, flops, bandwidth in ((True, 4.0, 3.0), (False, 2.0, 5.0)):
+        monkeypatch.setattr(peak, "_flops", lambda device, runs, now=flops: now)
+        monkeypatch.setattr(peak, "_bandwidth", lambda device, runs, now=bandwidth: now)
+        kept = peak_of(device, again=again, check=True)
+    assert kept == peak_of(device) == Peak(4.0, 5.0)
+    assert peak_of(device, again=True) == Peak(2.0, 5.0)
+
+
 def test_wrong_results_give_no_ceiling(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     device = open_device(selector)
     read = device.queue.read
