@@ -4,6 +4,7 @@
     V, T, B = p.width, p.tile, p.blocks
     D, H, W = p.x.spec.shape[2:]
     ROWS, COLUMNS, TAPS = p.rows, p.columns, p.geometry.size[0]
+    HIGH, WIDE = p.apart
 %>\
 ${grid.function(p, p.arguments)}\
 {
@@ -53,31 +54,32 @@ ${multiply()}\
 }
 <%def name="place()">\
         int number = start + t;
-        const int ow = number % ${p.tiles_wide} * ${COLUMNS.outputs}; number /= ${p.tiles_wide};
+        const int column = number % ${p.tiles_wide}; number /= ${p.tiles_wide};
 % if TAPS > 1:
-        const int first_row = number * ${ROWS.outputs};
+        const int row = number;
 % else:
-        const int first_row = number % ${p.tiles_high} * ${ROWS.outputs}; number /= ${p.tiles_high};
+        const int row = number % ${p.tiles_high}; number /= ${p.tiles_high};
         const int depth = number % ${p.slices}, n = number / ${p.slices};
 % endif
+        const int first_row = ${p.first_row}, ow = ${p.first_column};
 </%def>
 <%def name="transform_input(depth)">\
         float part[${p.points * V}];
         const int ih0 = first_row - (${p.geometry.before[1]}), iw0 = ow - (${p.geometry.before[2]});
         for (int i = 0; i < ${ROWS.points}; ++i) {
-            const int ih = ih0 + i, sh = ${p.source(1, "ih")};
+            const int ih = ih0 + i${f" * {HIGH}" if HIGH > 1 else ""}, sh = ${p.source(1, "ih")};
 % if p.tested:
             const int inside = ih >= 0 && ih < ${H};
 % endif
             ${p.type} ${", ".join(f"d{k}" for k in range(COLUMNS.points))};
-            if (iw0 >= 0 && iw0 + ${COLUMNS.points} <= ${W}) {
+            if (iw0 >= 0 && iw0 + ${(COLUMNS.points - 1) * WIDE} < ${W}) {
 % for k in range(COLUMNS.points):
-                d${k} = ${p.x.load_channels("n", "block", [depth, "sh", f"(iw0 + {k})"], V)};
+                d${k} = ${p.x.load_channels("n", "block", [depth, "sh", f"(iw0 + {k * WIDE})"], V)};
 % endfor
             } else {
 % for k in range(COLUMNS.points):
                 {
-                    const int iw = iw0 + ${k}, sw = ${p.source(2, "iw")};
+                    const int iw = iw0 + ${k * WIDE}, sw = ${p.source(2, "iw")};
                     d${k} = ${p.x.load_channels("n", "block", [depth, "sh", "sw"], V)};
 % if p.tested:
                     if (iw < 0 || iw >= ${W})
@@ -171,8 +173,8 @@ ${transform_output()}\
             }
             const ${p.type} term = vload${V}(block, bias);
             for (int i = 0; i < ${ROWS.outputs}; ++i) {
-                const int oh = first_row + i;
-% if p.y.spec.shape[3] % ROWS.outputs:
+                const int oh = first_row + i${f" * {HIGH}" if HIGH > 1 else ""};
+% if p.cut[0]:
                 if (oh >= ${p.y.spec.shape[3]})
                     break;
 % endif
@@ -180,8 +182,8 @@ ${transform_output()}\
                 const ${p.type} d${k} = vload${V}(i * ${COLUMNS.points} + ${k}, part);
 % endfor
 % for k, value in enumerate(p.transformed("answer", COLUMNS, [f"d{k}" for k in range(COLUMNS.points)])):
-% if p.y.spec.shape[4] % COLUMNS.outputs:
-                if (ow + ${k} < ${p.y.spec.shape[4]}) {
+% if p.cut[1]:
+                if (ow + ${k * WIDE} < ${p.y.spec.shape[4]}) {
 % else:
                 {
 % endif

@@ -54,6 +54,7 @@ class ConvWinograd(GridKernel):
         step = {"input": "input transform", "output": "products and output transform", "fused": "fused"}[self.part]
         return (
             f"F({self.rows.outputs}x{self.columns.outputs}, {self.rows.taps}x{self.columns.taps})"
+            f"{f' dilation {self.apart}' if max(self.apart) > 1 else ''}"
             f"{f' of {self.depth_taps} slices' if self.depth_taps > 1 else ''} {step}, "
             f"groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
             f"{self.tile} tiles x {self.blocks} x {self.width} channels"
@@ -109,12 +110,33 @@ class ConvWinograd(GridKernel):
         return -(-self.y.spec.shape[1] // (self.width * self.blocks))
 
     @property
+    def apart(self) -> tuple[int, int]:
+        """Pixels from one to the next of a tile, along height and width."""
+        return pixels_apart(self.geometry)
+
+    @property
     def tiles_high(self) -> int:
-        return -(-self.y.spec.shape[3] // self.rows.outputs)
+        return tiles_along(self.y.spec.shape[3], self.rows.outputs, self.apart[0])
 
     @property
     def tiles_wide(self) -> int:
-        return -(-self.y.spec.shape[4] // self.columns.outputs)
+        return tiles_along(self.y.spec.shape[4], self.columns.outputs, self.apart[1])
+
+    @property
+    def first_row(self) -> str:
+        """C text: first pixel of tile `row` along the height."""
+        return first_pixel("row", self.rows.outputs, self.apart[0])
+
+    @property
+    def first_column(self) -> str:
+        return first_pixel("column", self.columns.outputs, self.apart[1])
+
+    @property
+    def cut(self) -> tuple[bool, bool]:
+        """Whether some tile has pixels beyond the last one, along height and width."""
+        steps = self.rows.outputs * self.apart[0], self.columns.outputs * self.apart[1]
+        high, wide = (extent % step > 0 for extent, step in zip(self.y.spec.shape[3:], steps, strict=True))
+        return high, wide
 
     @property
     def depth_taps(self) -> int:
@@ -182,10 +204,26 @@ class ConvWinograd(GridKernel):
 
     def finish(self, column: int, value: str) -> list[str]:
         """Epilogue and store of output column `column` of the row `oh` of a tile."""
-        spatial = ["depth", "oh", f"(ow + {column})"]
+        spatial = ["depth", "oh", f"(ow + {column * self.apart[1]})"]
         operands = [value, *(e.load_channels("n", "block", spatial, self.width) for e in self.extras)]
         steps, result = self.epilogue.expression.statements(operands, self.width)
         return [*steps, self.y.store_channels(result, "n", "block", spatial, self.width)]
+
+
+def pixels_apart(geometry: Geometry) -> tuple[int, int]:
+    """Along height and width: dilated windows are windows over every so many pixels."""
+    high, wide = (d if taps > 1 else 1 for taps, d in zip(geometry.size[1:], geometry.dilation[1:], strict=True))
+    return high, wide
+
+
+def tiles_along(extent: int, outputs: int, apart: int) -> int:
+    """Tiles of `outputs` pixels that cover an axis; neighbouring ones begin at neighbouring pixels."""
+    return -(-extent // (outputs * apart)) * apart
+
+
+def first_pixel(tile: str, outputs: int, apart: int) -> str:
+    """C text: where the tile of that number begins."""
+    return f"{tile} * {outputs}" if apart == 1 else f"{tile} / {apart} * {outputs * apart} + {tile} % {apart}"
 
 
 @dataclass(frozen=True)
@@ -247,11 +285,13 @@ def conv_winograd(
 
 
 def winograd_tiles(
-    y: Access, rows: Transform, columns: Transform, groups: int, target: Target, depth_taps: int
+    y: Access, rows: Transform, columns: Transform, groups: int, target: Target, geometry: Geometry
 ) -> list[Sizes]:
     """(blocks, tile) of every register tile whose products fit into private memory, best guess first."""
     n, k, depth, height, width = y.spec.shape
-    count = -(-height // rows.outputs) * -(-width // columns.outputs) * (1 if depth_taps > 1 else n * depth)
+    (high, wide), depth_taps = pixels_apart(geometry), geometry.size[0]
+    count = tiles_along(height, rows.outputs, high) * tiles_along(width, columns.outputs, wide)
+    count *= 1 if depth_taps > 1 else n * depth
     most = MAX_PATCH // (rows.points * columns.points * y.block)
     return register_tiles(-(-k // (groups * y.block)), count, target.vector_registers, most)
 

@@ -7,7 +7,13 @@ from functools import partial
 
 from nnef_cl.codegen.kernel import Candidate, Input, Launch, Output, Packed, Scratch, Sizes, Space
 from nnef_cl.codegen.kernels.conv_direct import PackBias
-from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd, PackWinograd, conv_winograd, winograd_tiles
+from nnef_cl.codegen.kernels.conv_winograd import (
+    ConvWinograd,
+    PackWinograd,
+    conv_winograd,
+    pixels_apart,
+    winograd_tiles,
+)
 from nnef_cl.codegen.kernels.toom_cook import Transform
 from nnef_cl.codegen.kernels.window import Geometry, tested
 from nnef_cl.codegen.target import Target
@@ -34,7 +40,7 @@ def winograd_candidates(
         return []
     found = []
     for rows, columns in _transforms(geometry, x.spec, y.spec):
-        tiles = tuple(winograd_tiles(y, rows, columns, groups, target, geometry.size[0]))
+        tiles = tuple(winograd_tiles(y, rows, columns, groups, target, geometry))
         for parts in (("fused",), ("input", "output")):
             make = partial(_candidate, problem, accesses, geometry, groups, target, (rows, columns), parts, tiles)
             found.append(make(tiles[0]))
@@ -44,16 +50,16 @@ def winograd_candidates(
 def _transforms(geometry: Geometry, x: TensorSpec, y: TensorSpec) -> Iterator[tuple[Transform, Transform]]:
     """For windows of up to MOST_TAPS taps along height, width or both, with the same number of points along both; of
     any number along the depth, if nothing but zeros is around."""
-    sizes, extents = geometry.size[1:], y.shape[3:]
-    if set(geometry.stride[1:]) != {1} or set(geometry.dilation[1:]) != {1} or not 1 < max(sizes) <= MOST_TAPS:
+    sizes = geometry.size[1:]
+    if set(geometry.stride[1:]) != {1} or not 1 < max(sizes) <= MOST_TAPS:
         return
     alone = (geometry.size[0], geometry.stride[0], geometry.before[0], y.shape[2] - x.shape[2]) == (1, 1, 0, 0)
     if len(sizes) != 2 or not (alone or (geometry.size[0] > 1 and tested(geometry.border))):
         return
-    axes = sum(taps > 1 for taps in sizes)
+    axes, apart = sum(taps > 1 for taps in sizes), pixels_apart(geometry)
     for points in POINTS[axes]:
         outputs = [1 if taps == 1 else points + 1 - taps for taps in sizes]
-        most = [min(extent, MOST_OUTPUTS[axes]) for extent in extents]
+        most = [min(-(-extent // d), MOST_OUTPUTS[axes]) for extent, d in zip(y.shape[3:], apart, strict=True)]
         if all(taps == 1 or 2 <= n <= m for taps, n, m in zip(sizes, outputs, most, strict=True)):
             rows, columns = (Transform(n, taps) for n, taps in zip(outputs, sizes, strict=True))
             yield rows, columns

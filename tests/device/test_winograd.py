@@ -56,9 +56,15 @@ CASES = [
     conv((2, 40, 12), 20, 6, padding=[(3, 4)]),
     conv((1, 16, 7, 11), 17, 6, 6),
     conv((1, 32, 7, 9), 32, 4, 4, groups=2),
+    conv((1, 20, 13, 11), 33, 3, 3, dilation=[2, 2]),
+    conv((2, 17, 9, 16), 16, 3, 3, dilation=[1, 3], border="reflect", padding=[(1, 1), (3, 2)]),
+    conv((1, 16, 11, 16), 32, 5, 3, dilation=[2, 3], border="replicate"),
+    conv((2, 32, 23), 40, 3, dilation=[4], padding=[(8, 0)]),
+    conv((1, 64, 6, 7), 64, 3, 3, dilation=[3, 3], groups=2, padding=[(4, 2), (3, 3)]),
+    conv((1, 16, 3, 9, 7), 16, 3, 3, 3, dilation=[2, 2, 3], padding=[(2, 2), (2, 2), (3, 3)]),
 ]
 if OCLGRIND:  # every form of the kernel, as small as they come
-    CASES = [conv((1, 32, 6, 5), 32, 3, 3, groups=2), conv((1, 16, 1, 5), 16, 1, 7)]
+    CASES = [conv((1, 32, 6, 5), 32, 3, 3, groups=2), conv((1, 16, 1, 5), 16, 1, 7), conv((1, 16, 5, 6), 16, 3, 3, dilation=[2, 2])]
 else:
     CASES += [conv((1, 130, 30, 29), 97, 3, 3), conv((3, 64, 14, 14), 64, 3, 3)]
 

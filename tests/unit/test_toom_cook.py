@@ -83,7 +83,7 @@ def test_estimates_prefer_large_tiles_on_large_maps_and_none_for_few_channels() 
 
 
 @pytest.mark.parametrize(
-    ("size", "attrs"), [(10, {}), (1, {}), (3, {"stride": [2, 2]}), (3, {"dilation": [1, 2]}), (3, {"groups": 4})]
+    ("size", "attrs"), [(10, {}), (1, {}), (3, {"stride": [2, 2]}), (3, {"groups": 4})]
 )
 def test_only_where_it_is_right(size: int, attrs: dict[str, Any]) -> None:
     assert algorithms(32, 8, size, **attrs)[0].startswith("conv") and len(algorithms(32, 8, size, **attrs)) == 1
