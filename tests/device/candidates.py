@@ -17,12 +17,12 @@ from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 
 
-def in_turn(cases: Sequence[Case], count: int) -> list[Any]:
-    """Parameters (case, number of the candidate); the quick tests have every candidate with every third case, in turn,
-    the simulator has all."""
+def in_turn(cases: Sequence[Case], count: int, step: int = 3) -> list[Any]:
+    """Parameters (case, number of the candidate); the quick tests have every candidate with one case in `step`, in
+    turn, the simulator has all."""
     return [
         pytest.param(one, number, id=f"{one.id}-{number}",
-                     marks=() if OCLGRIND or (k + number) % 3 == 0 else pytest.mark.slow)
+                     marks=() if OCLGRIND or (k + number) % step == 0 else pytest.mark.slow)
         for k, one in enumerate(cases) for number in range(count)
     ]  # fmt: skip
 
