@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,10 @@ RUNS = 6
 ROUNDS = 3
 """Inferences of a throughput block for each of those that an engine has under way, at least: at the end of a block some
 wait for the last one."""
+MOST_ROUNDS = 1000
+LASTING = 0.05
+"""Seconds of a throughput block, at least, as far as its first inferences tell: what an engine takes to wake up is not
+its throughput."""
 PAUSE = 0.1
 """Seconds before each block: another engine's threads spin for a while after their work, ONNX Runtime's for 40 to
 50 ms."""
@@ -41,13 +46,14 @@ def turns(engines: Sequence[T], blocks: int) -> Iterator[T]:
 
 
 def block(engine: Engine, hint: Hint) -> list[float]:
-    """Seconds of RUNS runs, after a pause and an untimed run; for throughput the mean of as many or more, in flight as
-    the engine has them."""
+    """Seconds of RUNS runs, after a pause and an untimed run; for throughput the mean of as many or more, for LASTING
+    seconds or longer, in flight as the engine has them."""
     time.sleep(PAUSE)
     if hint is Hint.throughput:
         assert engine.many is not None
-        count = engine.parallel * max(ROUNDS, -(-RUNS // engine.parallel))
+        started = time.perf_counter()
         engine.many(engine.parallel)
+        count = engine.parallel * max(-(-RUNS // engine.parallel), rounds(time.perf_counter() - started))
         started = time.perf_counter()
         engine.many(count)
         return [(time.perf_counter() - started) / count]
@@ -58,6 +64,11 @@ def block(engine: Engine, hint: Hint) -> list[float]:
         engine.run()
         times.append(time.perf_counter() - started)
     return times
+
+
+def rounds(seconds: float) -> int:
+    """Of a throughput block, where one takes so long."""
+    return max(ROUNDS, min(MOST_ROUNDS, math.ceil(LASTING / seconds)) if seconds > 0 else MOST_ROUNDS)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def test_order_rotates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_throughput_blocks_suit_what_each_engine_has_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interleave, "LASTING", 0)
     counts = {1: 6, 2: 6, 4: 12, 5: 15, 16: 48}
     for parallel, count in counts.items():
         log, times = schedule("ab", 2, monkeypatch, Hint.throughput, {"b": parallel})
@@ -205,8 +206,14 @@ def test_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.errors == {"ours": 0.0} and found.versions == {"other": "1.0"} and found.threads == 3
 
 
+def test_throughput_blocks_last() -> None:
+    lasting = interleave.LASTING
+    assert [interleave.rounds(one) for one in (1.0, lasting / 9.5, 1e-9, 0.0)] == [3, 10, 1000, 1000]
+
+
 def test_a_session_has_its_streams_busy_for_throughput(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interleave.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(interleave, "LASTING", 0)
     assert (versus.streams_for(Hint.latency), versus.streams_for(Hint.throughput)) == (1, "auto")
     session: Any = Session(1.0, streams=4)
     peers: Sequence[Any] = [Peer()]
