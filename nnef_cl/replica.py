@@ -20,7 +20,7 @@ from nnef_cl.stream import LENT, Stream
 
 AUTO = "auto"
 AUTO_STREAMS, MOST_STREAMS = 2, 1024
-SHORT = 0.5e-3
+SHORT = 2.5e-3
 """Seconds: requests of CPUs that are shorter gain nothing by a second one at the same time, or lose."""
 UNIT_FLOPS, BYTES = 50e9, 50e9
 """Per second, of a CPU's unit and of its caches, roughly."""
