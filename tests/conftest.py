@@ -18,6 +18,8 @@ REPORTS = re.compile(
 )
 FRESH = "NNEF_CL_TEST_FRESH_PROCESS"
 """Set in the process that repeats one test."""
+if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
+    os.environ.setdefault("POCL_AFFINITY", "0")
 if OCLGRIND:
     os.environ |= {
         "OCLGRIND_DATA_RACES": "1", "OCLGRIND_UNINITIALIZED": "1", "OCLGRIND_MAX_ERRORS": "20", "PYOPENCL_NO_CACHE": "1",

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Any
 
+from nnef_cl.device import environment
 from nnef_cl.device.ahead import Launch
 from nnef_cl.device.cache import default_cache
 from nnef_cl.device.manager import discover
@@ -16,6 +17,7 @@ from nnef_cl.device.programs import FOLDER, Programs
 def main(setting: dict[str, str]) -> None:
     """setting: see `ahead.build_ahead`. Prints an empty line for every job done."""
     jobs = list(map(json.loads, sys.stdin))  # at once: the other process waits until all are read
+    environment.leave_threads_unpinned()
     wanted = setting["index"], setting["platform"], setting["name"]
     found = next(one for one in discover().devices if (one.info.index, one.info.platform, one.info.name) == wanted)
     context = opencl().Context([found.handle])

@@ -1,4 +1,4 @@
-"""Variables that OpenCL runtimes read once, when they are loaded: threads, and the folders of their own caches."""
+"""Variables that OpenCL runtimes read once, when they are loaded: threads, their cores, the folders of caches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnef_cl.device.cache import SCRATCH, STALE_SECONDS, Cache
@@ -17,6 +17,8 @@ from nnef_cl.errors import DeviceError
 
 MARK = "NNEF_CL_DRIVER_FOLDER"
 """Environment: the folder that a process gave to its drivers, for the processes it starts."""
+PINNED = "NNEF_CL_PINNED"
+"""Environment: the variables with which a process pinned its runtimes' threads, for the processes it starts."""
 ROOM = 256 << 20
 """Bytes that must be free for a driver's own cache: some fail or die on a full disk."""
 MOST_THREADS = 1024
@@ -24,6 +26,7 @@ MOST_THREADS = 1024
 
 _lock = threading.Lock()
 _prepared = False
+_pins = True
 _threads: int | None = None
 _driver_folder: Path | None = None
 
@@ -55,22 +58,52 @@ def driver_folder() -> Path | None:
     return _driver_folder
 
 
-def prepare(thread_variables: Iterable[str], folder_variables: Iterable[str], cache: Cache) -> None:
+def leave_threads_unpinned() -> None:
+    """For a process beside which others work: threads of two processes pinned to one core would wait for each other
+    while another core is idle."""
+    global _pins  # noqa: PLW0603 - a process has one set of runtimes
+    with _lock:
+        _pins = False
+
+
+def prepare(
+    thread_variables: Sequence[str], pin_variables: Sequence[str], folder_variables: Sequence[str], cache: Cache
+) -> None:
     """Sets the variables the user has not set. Only the first call in a process does anything: later ones come
     too late for the runtimes."""
-    global _prepared, _driver_folder  # noqa: PLW0603 - a process has one set of runtimes
+    global _prepared  # noqa: PLW0603 - a process has one set of runtimes
     with _lock:
         if _prepared:
             return
         _prepared = True
+        _set_pinning(pin_variables, _pins and not any(map(os.environ.get, thread_variables)))
         if _threads is not None:
             os.environ |= dict.fromkeys(thread_variables, str(_threads))
-        parents = os.environ.get(MARK)  # a folder of the process that started this one is as good as none
-        free = [name for name in folder_variables if os.environ.get(name) in (None, parents)]
-        if free:
-            _driver_folder = _scratch_folder(cache.folder if cache.writable else None)
-        if _driver_folder is not None:
-            os.environ |= dict.fromkeys((*free, MARK), str(_driver_folder))
+        _set_folder(folder_variables, cache)
+
+
+def _set_pinning(variables: Sequence[str], wanted: bool) -> None:
+    """Pins where a runtime starts a thread for every core of the machine. Fewer threads than cores are left to the
+    system: pinned, those of several processes would share the first cores."""
+    pin = wanted and _threads is None and _may_use_every_core()
+    set_before = os.environ.get(PINNED, "").split()  # by the process that started this one
+    free = [name for name in variables if name not in os.environ or name in set_before]
+    if free:
+        os.environ |= dict.fromkeys(free, "1" if pin else "0") | {PINNED: " ".join(free)}
+
+
+def _may_use_every_core() -> bool:
+    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == os.cpu_count()
+
+
+def _set_folder(variables: Sequence[str], cache: Cache) -> None:
+    global _driver_folder  # noqa: PLW0603 - a process has one set of runtimes
+    parents = os.environ.get(MARK)  # a folder of the process that started this one is as good as none
+    free = [name for name in variables if os.environ.get(name) in (None, parents)]
+    if free:
+        _driver_folder = _scratch_folder(cache.folder if cache.writable else None)
+    if _driver_folder is not None:
+        os.environ |= dict.fromkeys((*free, MARK), str(_driver_folder))
 
 
 def _scratch_folder(cache: Path | None) -> Path | None:

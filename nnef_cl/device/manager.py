@@ -260,10 +260,9 @@ def discover(likely: str | None = None) -> Discovery:
     selector that will be used, for which a trial may be saved."""
     rules = active_rules()
     environment.request_threads(rules.threads if environment.threads() is None else None)
-    environment.prepare(
-        [one.variable for one in rules.runtimes.threads], [one.variable for one in rules.runtimes.cache_folder],
-        default_cache(),
-    )  # fmt: skip
+    known = rules.runtimes
+    threads, pins, folders = ([one.variable for one in v] for v in (known.threads, known.pinned, known.cache_folder))
+    environment.prepare(threads, pins, folders, default_cache())
     check_process()
     broken = trust().broken_libraries(likely)
     found = find_devices(broken)

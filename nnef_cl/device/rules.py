@@ -161,6 +161,7 @@ class Runtimes(_Record):
     pip: tuple[PipRuntime, ...] = ()
     unnamed: tuple[UnnamedRuntime, ...] = ()
     threads: tuple[Variable, ...] = ()
+    pinned: tuple[Variable, ...] = ()
     cache_folder: tuple[Variable, ...] = ()
     device_files: tuple[DeviceFiles, ...] = ()
 
