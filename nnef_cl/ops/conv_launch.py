@@ -8,8 +8,10 @@ from functools import partial
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Sizes, Space
 from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
+from nnef_cl.codegen.kernels.conv_depthwise_rows import PackTaps, conv_depthwise_rows
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBands, PackBias, PackFilter, conv_direct
 from nnef_cl.codegen.kernels.conv_few import PackFew, conv_few, few_tiles
+from nnef_cl.codegen.kernels.conv_rows import PackRows, conv_rows
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
@@ -52,6 +54,30 @@ def few_launch(
         return None
     pack = PackFew(kernel.width)
     return Launch(kernel, _operands(problem, arrange(pack) if arrange else pack, PackBias(kernel.results, 1, 1)))
+
+
+def rows_candidate(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target, sizes: Sizes | None = None
+) -> Candidate | None:
+    """For plain tensors and windows of single pixels; None where it does not suit."""
+    kernel = conv_rows(*accesses, problem.epilogue, geometry, groups, target, sizes)
+    if kernel is None:
+        return None
+    pack, bias = PackRows(groups, kernel.channels), PackBias(problem.outputs[0].shape[1], 1, 1)
+    make = partial(rows_candidate, problem, accesses, geometry, groups, target)
+    space = Space(kernel.choices(target), make)
+    return Candidate(kernel.stem, (Launch(kernel, _operands(problem, pack, bias)),), space=space)
+
+
+def depthwise_rows_candidate(
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
+) -> Candidate | None:
+    """For plain tensors whose channels are groups of their own; None where it does not suit."""
+    kernel = conv_depthwise_rows(*accesses, problem.epilogue, geometry, groups, target)
+    if kernel is None:
+        return None
+    bias = PackBias(problem.outputs[0].shape[1], 1, 1)
+    return Candidate(kernel.stem, (Launch(kernel, _operands(problem, PackTaps(), bias)),))
 
 
 def conv_launch(

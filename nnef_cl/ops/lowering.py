@@ -29,12 +29,15 @@ from nnef_cl.codegen.kernels.softmax_group import softmax_group
 from nnef_cl.codegen.kernels.transpose import transpose as transpose_kernel
 from nnef_cl.codegen.kernels.window import Geometry, five_axes, tested, with_three_axes
 from nnef_cl.codegen.target import Target
+from nnef_cl.errors import RuleError
 from nnef_cl.ir.dtype import F32, DType
-from nnef_cl.ir.layout import Shape, row_major_strides
+from nnef_cl.ir.layout import PLAIN, Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
-from nnef_cl.ops.conv_launch import conv_candidate, conv_launch, extra_operands, few_candidate, few_launch
+from nnef_cl.ops.conv_launch import (
+    conv_candidate, conv_launch, depthwise_rows_candidate, extra_operands, few_candidate, few_launch, rows_candidate,
+)  # fmt: skip
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds
@@ -359,8 +362,9 @@ def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target
             found.append(direct)
         found += winograd_candidates(problem, accesses, geometry, groups, target)
         found = cheapest_first(found, target)
-        few = few_candidate(problem, accesses, geometry, groups, target)
-        found = found if few is None else [few, *found]
+        for special in (few_candidate, depthwise_rows_candidate, rows_candidate):
+            one = special(problem, accesses, geometry, groups, target)
+            found = found if one is None else [one, *found]
     tiled = conv_tiles(problem, accesses, geometry, groups, target)
     return [*found, *tiled] if groups == problem.inputs[0].shape[1] else [*tiled, *found]
 
@@ -379,6 +383,15 @@ def conv_gathers(problem: Problem) -> bool:
     geometry = conv_geometry(problem)
     first = len(geometry.size) - len(x)
     return not all(geometry.inside(axis, *extents) for axis, extents in enumerate(zip(x, y, strict=True), first))
+
+
+def conv_keeps_rows(problem: Problem, target: Target) -> bool:
+    """Whether there is a kernel that computes plain tensors by rows, as fast as others do blocks."""
+    plain = replace(problem, inputs=tuple(x.with_layout(PLAIN) for x in problem.inputs))
+    try:
+        return conv(plain, target)[0].algorithm in ("conv_rows", "conv_depthwise_rows")
+    except RuleError:  # the plan says it with the place
+        return False
 
 
 def deconv_blocked(problem: Problem, lanes: int) -> bool:

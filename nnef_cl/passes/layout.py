@@ -12,7 +12,7 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
-from nnef_cl.ops.lowering import conv_gathers
+from nnef_cl.ops.lowering import conv_gathers, conv_keeps_rows
 from nnef_cl.ops.problem import make_problem
 
 SMALLEST_BLOCK = 4
@@ -35,6 +35,7 @@ class _Layout:
         self.block = Layout(target.vector_width)
         self.builder = GraphBuilder.like(graph)
         self.copies: dict[tuple[str, Layout], str] = {}
+        self.convolved_later = _convolved_later(graph)
         for name, constant in graph.constants.items():
             self.builder.add_constant(name, graph.tensors[name], constant)
 
@@ -72,9 +73,18 @@ class _Layout:
         if not blocked(problem, self.block.block):
             return False
         if node.op in MAKERS:
+            if self._stays_plain(node, problem):
+                return False
             grouped = 1 < node.attrs["groups"] < problem.inputs[0].shape[1]
             return (grouped or output.shape[1] * 2 >= self.block.block) and self._has_kernels(node, problem)
         return self._any_blocked(node, output)
+
+    def _stays_plain(self, node: Node, problem: Problem) -> bool:
+        """Whether a convolution behind which there is no other one reads and leaves plain tensors: with windows of single
+        pixels and with single channels rows are as fast as blocks, and nothing is put into blocks and back."""
+        if self.eager or node.op != "conv" or any(self._current(name).layout != PLAIN for name in node.inputs):
+            return False
+        return node.outputs[0] not in self.convolved_later and conv_keeps_rows(problem, self.target)
 
     def _has_kernels(self, node: Node, problem: Problem) -> bool:
         """Whether the node can be lowered in blocks (a window may be too large for the kernels that know them)."""
@@ -159,3 +169,12 @@ class _Layout:
         constants = {name: c for name, c in graph.constants.items() if name in read}
         tensors = {name: s for name, s in graph.tensors.items() if name not in graph.constants or name in read}
         return replace(graph, constants=constants, tensors=tensors)
+
+
+def _convolved_later(graph: Graph) -> set[str]:
+    """Tensors on which the input of some convolution depends."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in MAKERS or not found.isdisjoint(node.outputs):
+            found.update(node.inputs)
+    return found

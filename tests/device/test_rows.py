@@ -1,0 +1,115 @@
+"""Convolutions of plain tensors by rows: windows of one pixel, and channels that are groups of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from nnef_cl.codegen.kernel import Candidate
+
+from nnef_cl.conformance.case import Case, case, f32, weights
+from nnef_cl.conformance.harness import compare, interpret, invocation
+from nnef_cl.device import open_device
+from nnef_cl.format.parser import parse_document
+from nnef_cl.importer import import_document
+from nnef_cl.ir.graph import Graph
+from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.ops.base import Problem
+from nnef_cl.plan.build import Choose
+from nnef_cl.session import Session
+from tests.conftest import OCLGRIND
+from tests.device.test_winograd import conv
+
+
+def depthwise(shape: tuple[int, ...], *window: int, results: int = 1, **attrs: Any) -> Case:
+    filter = weights(shape[1] * results, 1, *window)
+    return case("conv", f32(*shape), filter, weights(1, shape[1] * results), groups=shape[1], **attrs)
+
+
+PIXELS = [
+    conv((1, 3, 5, 9), 7, 1, 1),
+    conv((2, 20, 7, 7), 33, 1, 1),
+    conv((1, 5, 4, 35), 6, 1, 1, stride=[2, 2]),
+    conv((1, 4, 3, 52), 5, 1, 1, stride=[1, 3]),
+    conv((1, 12, 2, 3, 19), 8, 1, 1, 1, groups=4),
+    conv((1, 6, 40), 1, 1, padding=[(-3, -2)]),
+]
+DEPTHWISE = [
+    depthwise((1, 3, 9, 21), 3, 3),
+    depthwise((2, 2, 19, 40), 5, 5, stride=[2, 2], results=2),
+    depthwise((1, 2, 11, 35), 3, 2, stride=[2, 1], dilation=[2, 3], padding=[(1, 4), (2, 3)]),
+    depthwise((1, 2, 7, 20), 3, 3, border="replicate", padding=[(2, 2), (3, 1)]),
+    depthwise((1, 2, 8, 18), 3, 5, border="reflect", padding=[(1, 1), (2, 2)]),
+    depthwise((1, 2, 8, 18), 5, 3, border="reflect-even", padding=[(2, 2), (1, 1)], stride=[1, 1]),
+    depthwise((1, 2, 4, 5, 20), 3, 3, 3),
+    depthwise((1, 4, 61), 9),
+    depthwise((1, 2, 6, 50), 2, 3, padding=[(-1, 0), (-2, -1)], stride=[1, 2]),
+    depthwise((1, 1, 40, 200), 7, 7),
+]
+
+
+def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The convolution of an input, the sum with another one, a relu; and the inputs."""
+    x, filter, bias = one.arrays
+    other = np.random.default_rng(x.size).standard_normal(one.reference()[0].shape, np.float32)
+    variables = {"filter": filter, "bias": bias}
+    lines = [f"{k} = variable<scalar>(shape = {list(v.shape)}, label = '{k}');" for k, v in variables.items()]
+    lines += [f"{k} = external<scalar>(shape = {list(v.shape)});" for k, v in (("x", x), ("other", other))]
+    lines += [invocation(one, ("x", "filter", "bias"), ("result",)), "total = add(result, other);", "y = relu(total);"]
+    text = f"version 1.0; graph g( x, other ) -> ( y ) {{ {' '.join(lines)} }}"
+    graph = import_document(parse_document(text), STANDARD, lambda label, position: variables[label])
+    return graph, {"x": x, "other": other}
+
+
+def algorithms(one: Case, selector: str) -> set[str]:
+    """Those of the plan, whose results are right."""
+    graph, inputs = network(one)
+    with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:
+        compare(one.id, session.run(inputs)["y"], interpret(graph, inputs)["y"], 2e-5)
+        return {step.algorithm for step in session.plan.steps}
+
+
+def enough(one: Case, selector: str) -> bool:
+    """Whether the device's vectors fit into a row of results."""
+    return 4 <= open_device(selector).target.vector_width <= one.reference()[0].shape[-1]
+
+
+@pytest.mark.parametrize("one", PIXELS[1:4:2] if OCLGRIND else PIXELS, ids=lambda one: one.id)
+def test_single_pixels(one: Case, selector: str) -> None:
+    assert ("conv_rows" in algorithms(one, selector)) == (open_device(selector).target.vector_width >= 4)
+
+
+@pytest.mark.parametrize("one", DEPTHWISE[:1] if OCLGRIND else DEPTHWISE, ids=lambda one: one.id)
+def test_single_channels(one: Case, selector: str) -> None:
+    assert ("conv_depthwise_rows" in algorithms(one, selector)) == enough(one, selector)
+
+
+def test_rows_shorter_than_a_vector(selector: str) -> None:
+    assert "conv_depthwise_rows" not in algorithms(depthwise((1, 2, 5, 3), 3, 3), selector)
+
+
+@pytest.mark.skipif(OCLGRIND, reason="the simulator mistakes what an earlier program left behind for this one's")
+def test_every_tile(selector: str) -> None:
+    graph, inputs = network(conv((1, 7, 3, 40), 5, 1, 1))
+    expected = interpret(graph, inputs)["y"]
+    offered: list[int] = []
+
+    def sized(number: int) -> Choose:
+        def choose(problem: Problem, candidates: list[Candidate]) -> Candidate:
+            space = candidates[0].space
+            if space is None:
+                return candidates[0]
+            offered.append(len(space.sizes))
+            made = space.make(space.sizes[number])
+            assert made is not None
+            return made
+
+        return choose
+
+    number = 0
+    while number < max(offered, default=1):
+        with Session(graph, open_device(selector), STANDARD | INTERNAL, choose=sized(number)) as session:
+            compare("tile", session.run(inputs)["y"], expected, 2e-5)
+        number += 1
+    assert number > 4 or open_device(selector).target.vector_width < 4
