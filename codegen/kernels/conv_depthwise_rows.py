@@ -1,4 +1,4 @@
-"""Depthwise convolution of plain tensors: bands of rows are copied with their borders, lanes hold neighbours of a row."""
+"""Depthwise convolution of plain tensors: bands of rows are copied with borders, lanes hold neighbours of a row."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ConvDepthwiseRows(GridKernel):
 
     @property
     def outside(self) -> str:
-        """C text: the row of x that is to be copied is none; empty where that cannot be or another one stands for it."""
+        """C text: there is no such row of x; empty where that cannot be or another one stands for it."""
         if not tested(self.geometry.border):
             return ""
         shapes = self.x.spec.shape, self.y.spec.shape

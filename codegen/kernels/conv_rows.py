@@ -1,4 +1,4 @@
-"""Convolution with single pixels of plain tensors: lanes hold neighbours along a row, nothing goes into blocks first."""
+"""Convolution with single pixels of plain tensors: lanes hold neighbours along a row, nothing goes into blocks."""
 
 from __future__ import annotations
 

@@ -36,7 +36,13 @@ from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
 from nnef_cl.ops.conv_launch import (
-    conv_candidate, conv_launch, depthwise_rows_candidate, extra_operands, few_candidate, few_launch, rows_candidate,
+    conv_candidate,
+    conv_launch,
+    depthwise_rows_candidate,
+    extra_operands,
+    few_candidate,
+    few_launch,
+    rows_candidate,
 )  # fmt: skip
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows

@@ -73,15 +73,14 @@ class _Layout:
         if not blocked(problem, self.block.block):
             return False
         if node.op in MAKERS:
-            if self._stays_plain(node, problem):
-                return False
             grouped = 1 < node.attrs["groups"] < problem.inputs[0].shape[1]
-            return (grouped or output.shape[1] * 2 >= self.block.block) and self._has_kernels(node, problem)
+            enough = grouped or output.shape[1] * 2 >= self.block.block
+            return enough and not self._stays_plain(node, problem) and self._has_kernels(node, problem)
         return self._any_blocked(node, output)
 
     def _stays_plain(self, node: Node, problem: Problem) -> bool:
-        """Whether a convolution behind which there is no other one reads and leaves plain tensors: with windows of single
-        pixels and with single channels rows are as fast as blocks, and nothing is put into blocks and back."""
+        """Whether a convolution that no other one follows reads and leaves plain tensors: with windows of single pixels
+        and with single channels rows are as fast as blocks, and nothing is put into blocks and back."""
         if self.eager or node.op != "conv" or any(self._current(name).layout != PLAIN for name in node.inputs):
             return False
         return node.outputs[0] not in self.convolved_later and conv_keeps_rows(problem, self.target)

@@ -261,14 +261,16 @@ def test_layout_goes_plain_where_the_operation_asks() -> None:
 @pytest.mark.parametrize(("body", "expected"), [
     ("y = conv(x, w, padding = [(0, 0), (0, 0)]);", ["conv", "reorder"]),
     ("y = conv(x, w, padding = [(1, 0), (0, 0)]);", ["reorder", "conv", "reorder"]),
-    ("y = conv(x, P);", ["conv", "reorder"]),
+    ("y = conv(x, P);", ["conv"]),
+    ("y = relu(conv(conv(x, P), P));", ["conv", "conv", "reorder"]),
     ("y = conv(slice(x, axes = [1], begin = [0], end = [4]), N);", ["slice", "conv", "reorder"]),
     ("y = conv(x, O);", ["reorder", "conv"]),
     ("y = conv(x, R);", ["conv"]),
     ("y = deconv(x, w);", ["reorder", "deconv", "reorder"]),
 ])  # fmt: skip
 def test_what_convolutions_read(body: str, expected: list[str]) -> None:
-    """Blocks, where windows of several pixels are put together from channels that fill one."""
+    """Blocks, where windows of several pixels are put together from channels that fill one; single pixels of a plain
+    tensor stay plain where no convolution follows."""
     assert operations(after("layout", model(body))) == expected
 
 
