@@ -1,4 +1,4 @@
-"""Says how far apart a CPU device's units are: the time a value takes from one to another and back, second by second."""
+"""Says how far apart a CPU device's units are: how long a value takes from one to another and back, each second."""
 
 from __future__ import annotations
 

@@ -77,9 +77,18 @@ def prepare(
             return
         _prepared = True
         _set_pinning(pin_variables, _pins and not any(map(os.environ.get, thread_variables)))
-        if _threads is not None:
-            os.environ |= dict.fromkeys(thread_variables, str(_threads))
+        _set_threads(thread_variables)
         _set_folder(folder_variables, cache)
+
+
+def _set_threads(variables: Sequence[str]) -> None:
+    """As many as were asked for; otherwise no more than cores that the process may use: PoCL starts one for every core
+    of the machine."""
+    if _threads is not None:
+        os.environ |= dict.fromkeys(variables, str(_threads))
+    elif not _may_use_every_core() and hasattr(os, "sched_getaffinity"):
+        for name in variables:
+            os.environ.setdefault(name, str(len(os.sched_getaffinity(0))))
 
 
 def _set_pinning(variables: Sequence[str], wanted: bool) -> None:

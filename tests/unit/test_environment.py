@@ -43,9 +43,16 @@ def test_fewer_threads_than_cores_are_not_pinned(prepared: Prepared) -> None:
     assert prepared({THREADS: "2"})[PIN] == "0"
 
 
+def test_there_are_no_more_threads_than_usable_cores(prepared: Prepared) -> None:
+    assert prepared({}, usable=3)[THREADS] == "3"
+    assert prepared({}, usable=3, threads=8)[THREADS] == "8"
+    assert THREADS not in prepared({})
+
+
 def test_what_the_user_set_stays(prepared: Prepared) -> None:
+    assert prepared({THREADS: "7"}, usable=3)[THREADS] == "7"
     assert prepared({PIN: "0"}) == {PIN: "0"}
-    assert prepared({PIN: "1"}, usable=2) == {PIN: "1"}
+    assert prepared({PIN: "1"}, usable=2) == {PIN: "1", THREADS: "2"}
 
 
 def test_a_process_decides_again_what_the_one_before_it_decided(prepared: Prepared) -> None:
