@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from nnef_cl import passes
+from nnef_cl.codegen.target import Target
 from nnef_cl.device.manager import Device
 from nnef_cl.errors import InputError
 from nnef_cl.executor import Executable, Progress, new_bytes
@@ -83,11 +84,12 @@ def plan_replica(
 ) -> Planned:
     """graph: imported; streams: how many, or 'auto'. Adds the seconds that it takes to `timings`. Raises Error."""
     started = time.perf_counter()
+    count = stream_count(streams, graph, ops, device.target)
+    device = device.divided(count)
     final = passes.run(graph, ops, device.target)
     lend = LENT if device.borrows_memory and not device.profiling else None  # profiles repeat a run without arrays
     plan = build_plan(final, ops, device.target, choose, lend=lend)
     timings["plan"] = timings.get("plan", 0.0) + time.perf_counter() - started
-    count = stream_count(streams, plan, count_flops(final, ops))
     return Planned(final, plan, device, count, partial(build_plan, final, ops, device.target, choose, apart=True))
 
 
@@ -116,19 +118,21 @@ def make_replica(
     try:
         timed("compile", executable.compile)
         timed("upload", executable.upload)
-        streams = tuple(Stream(executable) for _ in range(planned.count))
+        streams = tuple(Stream(executable, number) for number in range(planned.count))
         return Replica(planned.graph, executable, streams, planned.again)
     except BaseException:
         executable.close()
         raise
 
 
-def stream_count(streams: int | str, plan: Plan, flops: int) -> int:
-    """streams: as for `load`; flops: of one request. Raises InputError."""
+def stream_count(streams: int | str, graph: Graph, ops: Table, target: Target) -> int:
+    """streams: as for `load`; graph: imported. Raises InputError."""
     if streams == AUTO:
-        seconds = max(flops / (UNIT_FLOPS * plan.target.compute_units), plan.weight_bytes / BYTES)
-        short = plan.target.forward_progress and seconds < SHORT
-        return 1 if plan.states or short else AUTO_STREAMS
+        if graph.variables:
+            return 1
+        weights = sum(graph.tensors[name].bytes for name in graph.constants)
+        seconds = max(count_flops(graph, ops) / (UNIT_FLOPS * target.compute_units), weights / BYTES)
+        return AUTO_STREAMS if not target.forward_progress or seconds >= SHORT else 1
     if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
         raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
     return streams

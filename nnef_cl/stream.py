@@ -55,9 +55,12 @@ class Stream:
     """A queue with kernels, memory and variables of its own; programs and weights are the executable's. Not
     thread-safe: kernels keep their arguments."""
 
-    def __init__(self, executable: Executable, beside: Stream | None = None, last: np.ndarray | None = None) -> None:
-        """Makes the slots, binds every kernel's arguments. executable: with its weights on the device. beside: a stream
-        of the same model, whose queue and variables it uses; they take turns. last: memory that becomes the last arena.
+    def __init__(
+        self, executable: Executable, number: int = 0, beside: Stream | None = None, last: np.ndarray | None = None
+    ) -> None:
+        """Makes the slots, binds every kernel's arguments. executable: with its weights on the device. number: among
+        the streams, which share out a divided device. beside: a stream of the same model, whose queue and variables it
+        uses; they take turns. last: memory that becomes the last arena.
         """
         self.plan, self.device = executable.plan, executable.device
         self._executable = executable
@@ -65,7 +68,7 @@ class Stream:
         self._memory: dict[Buffer, np.ndarray] = {}  # of arenas that the host sees
         self._under_way = False
         weakref.finalize(self, release, self.device, self._buffers, os.getpid()).atexit = False
-        self.queue: Queue = self.device.new_queue() if beside is None else beside.queue
+        self.queue: Queue = self.device.new_queue(number) if beside is None else beside.queue
         self._beside = beside
         self._states: dict[Buffer, Any] = {} if beside is None else beside._states
         if beside is None:

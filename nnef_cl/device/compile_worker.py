@@ -21,7 +21,7 @@ def main(setting: dict[str, str]) -> None:
     wanted = setting["index"], setting["platform"], setting["name"]
     found = next(one for one in discover().devices if (one.info.index, one.info.platform, one.info.name) == wanted)
     context = opencl().Context([found.handle])
-    programs = Programs(context, found.handle, found.info, default_cache(), setting["kind"])
+    programs = Programs(context, [found.handle], found.info, default_cache(), setting["kind"])
     for job in jobs:
         program = programs.build(job["source"], setting["options"], job["note"])
         if setting["kind"] == FOLDER:

@@ -44,25 +44,32 @@ class Device:
     """One opened device, shared by every session that uses it: its methods may be called from any thread.
 
     info: facts; target: what generated code may know; reason: why the last caller to open it got it; context:
-    pyopencl's; queue: one for whatever needs none of its own. Every method raises DeviceError in a forked child.
+    pyopencl's; queue: one for whatever needs none of its own; parts: what its queues share its units out to, target
+    being one of them. Every method raises DeviceError in a forked child.
     """
 
-    def __init__(self, choice: Choice, target: Target, rules: Rules, profiling: bool = False) -> None:
-        """Opens it; DeviceError where the driver refuses."""
+    def __init__(
+        self, choice: Choice, target: Target, rules: Rules, profiling: bool = False, divides: Device | None = None,
+        parts: int = 1,
+    ) -> None:  # fmt: skip
+        """Opens it; DeviceError where the driver refuses. divides: the device that this one is the parts of."""
         cl = opencl()
+        self._choice, self._rules, self.parts = choice, rules, parts
         self.info: DeviceInfo = choice.device.info
         self.target = target
         self.reason = choice.reason
         self.profiling = profiling
         self._handle = choice.device.handle
-        self._sizes: dict[int, int] = {}  # buffer handle -> bytes; single steps only, so it needs no lock
+        # Buffer handle -> bytes, of all parts; single steps only, so it needs no lock.
+        self._sizes: dict[int, int] = {} if divides is None else divides._sizes
         try:
-            self.context: Context = cl.Context([self._handle])
+            self._handles = [self._handle] if parts == 1 else _parts(self._handle, parts)
+            self.context: Context = cl.Context(self._handles)
             self.queue = self.new_queue()
         except (cl.Error, DeviceError) as error:
             raise DeviceError(_cannot_open(self.info, error)) from error
         kind = rules.program_cache(self.info)
-        self.programs = Programs(self.context, self._handle, self.info, default_cache(), kind)
+        self.programs = Programs(self.context, self._handles, self.info, default_cache(), kind)
 
     @property
     def name(self) -> str:
@@ -104,11 +111,28 @@ class Device:
             kernel.set_args(*buffers)
         return kernel
 
-    def new_queue(self) -> Queue:
-        """A queue beside the others."""
-        return Queue(
-            self.context, self._handle, self.name, profiling=self.profiling, in_place=self.target.unified_memory
-        )
+    def new_queue(self, number: int = 0) -> Queue:
+        """A queue beside the others, on part `number` of the device, counted round and round."""
+        handle = self._handles[number % len(self._handles)]
+        return Queue(self.context, handle, self.name, profiling=self.profiling, in_place=self.target.unified_memory)
+
+    def divided(self, parts: int) -> Device:
+        """The device with its units shared out to queues, so that requests that run at one time have cores and caches
+        of their own; itself where it is no CPU with units for two parts, and where its driver does not divide it."""
+        parts = min(parts, self.target.compute_units)
+        if parts < 2 or self.parts > 1 or self.profiling or not self.target.forward_progress:
+            return self
+        target = replace(self.target, compute_units=self.target.compute_units // parts)
+        key = (self._handle.int_ptr, parts, target)
+        with _open_lock:
+            if key not in _open:
+                try:
+                    _open[key] = Device(self._choice, target, self._rules, divides=self, parts=parts)
+                except DeviceError:
+                    return self
+            device = _open[key]
+            device.reason = self.reason
+            return device
 
     def buffer(self, nbytes: int) -> Buffer:
         """A buffer of nbytes (one byte for 0: OpenCL has no empty ones), undefined content. Give it back with
@@ -251,7 +275,8 @@ class Device:
                 del _open[key]
 
 
-_open: dict[tuple[int, bool, Target], Device] = {}
+_open: dict[tuple[int, int, Target], Device] = {}
+"""By handle, parts (0: for profiling) and target."""
 _open_lock = threading.Lock()
 
 
@@ -313,7 +338,7 @@ def open_chosen(choice: Choice, *, rules: Rules | None = None, profiling: bool =
     target = target_of(choice, rules)
     if profiling:  # every step is launched alone, so that it has a time of its own
         target = replace(target, forward_progress=False)
-    key = (choice.device.handle.int_ptr, profiling, target)
+    key = (choice.device.handle.int_ptr, int(not profiling), target)
     with _open_lock:
         if key not in _open:
             _open[key] = Device(choice, target, rules, profiling)
@@ -352,6 +377,13 @@ def _cgroup_limit() -> int | None:
         return int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
     except (OSError, ValueError):  # ValueError: "max", no limit
         return None
+
+
+def _parts(handle: Any, count: int) -> list[Any]:
+    """That many devices, each of as many of the device's units. Raises pyopencl's error where it has none."""
+    each = handle.max_compute_units // count
+    found: list[Any] = handle.create_sub_devices([opencl().device_partition_property.EQUALLY, each])
+    return found[:count]
 
 
 def _cannot_open(info: DeviceInfo, error: Exception) -> str:

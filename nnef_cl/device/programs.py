@@ -7,7 +7,7 @@ import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,9 @@ class Programs:
     kind: BINARY, FOLDER, or '' where the driver's own cache does it all.
     """
 
-    def __init__(self, context: Context, handle: Any, info: DeviceInfo, cache: Cache, kind: str) -> None:
-        self.context, self.handle, self.info, self.cache = context, handle, info, cache
+    def __init__(self, context: Context, handles: Sequence[Any], info: DeviceInfo, cache: Cache, kind: str) -> None:
+        """handles: pyopencl's devices of the context, all of one kind."""
+        self.context, self.handles, self.info, self.cache = context, list(handles), info, cache
         self.kind = kind
         self.hits = self.misses = 0
         self._pending: list[_Pending] = []
@@ -108,7 +109,8 @@ class Programs:
         binary = self.cache.get(BINARY, parts)
         if binary is not None:
             with contextlib.suppress(cl.Error, BuildError):  # the driver does not want it: from source then
-                program = _built(_cl._Program(self.context, [self.handle], [binary]), options, self.handle)
+                binaries = [binary] * len(self.handles)
+                program = _built(_cl._Program(self.context, self.handles, binaries), options, self.handles)
                 self.hits += 1
                 return program
         self.misses += 1
@@ -138,7 +140,7 @@ class Programs:
         # cache whose faults reach the user.
         from pyopencl import _cl  # noqa: PLC0415
 
-        return _built(_cl._Program(self.context, source), options, self.handle)
+        return _built(_cl._Program(self.context, source), options, self.handles)
 
 
 @dataclass(frozen=True)
@@ -156,15 +158,15 @@ _folder_lock = threading.Lock()
 _folders_of: dict[tuple[str, ...], list[Path]] = {}
 
 
-def _built(program: Any, options: str, handle: Any) -> Any:
+def _built(program: Any, options: str, handles: Sequence[Any]) -> Any:
     """The program, built; BuildError with the compiler's log. pyopencl's `build` would warn of every log."""
     cl = opencl()
     try:
-        program._build(options=options.encode(), devices=[handle])
+        program._build(options=options.encode(), devices=handles)
     except cl.Error as error:
         log = ""
         with contextlib.suppress(cl.Error):
-            log = program.get_build_info(handle, cl.program_build_info.LOG)
+            log = program.get_build_info(handles[0], cl.program_build_info.LOG)
         raise BuildError(f"{error}\n{log}") from error
     return program
 

@@ -16,7 +16,7 @@ import pytest
 import nnef_cl
 from nnef_cl.device import open_device
 from nnef_cl.errors import DeviceError, InputError
-from nnef_cl.replica import stream_count
+from nnef_cl.replica import AUTO_STREAMS, stream_count
 
 
 def wait_for_workers() -> None:
@@ -198,11 +198,37 @@ def test_each_stream_has_its_variables(counter: Path, selector: str) -> None:
         assert sorted([*seen, *(int(future.result()["y"][0, 0]) for future in between)]) == list(range(21, 27))
 
 
-def test_auto_is_one_stream_for_short_requests_of_a_cpu(net: Path, selector: str) -> None:
+def test_auto_is_one_stream_for_short_requests_of_a_cpu(
+    net: Path, selector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with nnef_cl.load(net, device=selector, streams="auto") as session:
-        short = session.plan.target.forward_progress
-        assert session.streams == (1 if short else 2)
-        assert [stream_count("auto", session.plan, flops) for flops in (10**3, 10**10)] == [session.streams, 2]
+        target = open_device(selector).target
+        assert session.streams == (1 if target.forward_progress else AUTO_STREAMS)
+        monkeypatch.setattr("nnef_cl.replica.count_flops", lambda *_: 10**10)
+        assert stream_count("auto", session.source_graph, session.ops, target) == AUTO_STREAMS
+
+
+def test_streams_of_a_cpu_have_units_of_their_own(net: Path, selector: str) -> None:
+    device = open_device(selector)
+    units = device.target.compute_units
+    xs = inputs(6)
+    with nnef_cl.load(net, device=selector) as session:
+        expected = [session.run(x)["y"] for x in xs]
+    for streams in (2, 3, units + 1):
+        with nnef_cl.load(net, device=selector, streams=streams) as session:
+            parts = min(streams, units) if device.target.forward_progress else 1
+            assert session.plan.target.compute_units == units // parts
+            np.testing.assert_allclose([one["y"] for one in session.map(xs)], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_device_is_divided_once(selector: str) -> None:
+    device = open_device(selector)
+    divided = device.divided(2)
+    can = device.target.forward_progress and device.target.compute_units > 1
+    assert divided is device.divided(2) and (divided is not device) == can
+    assert divided.divided(2) is divided and device.divided(1) is device
+    profiling = open_device(selector, profiling=True)
+    assert profiling.divided(2) is profiling
 
 
 @pytest.mark.parametrize("streams", (0, -1, True, 1.5, "many", None, 10**6))
