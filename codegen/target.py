@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,14 @@ class Target:
     def tiles(self) -> bool:
         """Whether work-groups gain from sharing tiles in local memory, their lanes being work-items."""
         return self.vector_width == 1 and self.local_memory > 0
+
+    def parts(self, wanted: int) -> int:
+        """Into how many parts the units can be divided, so that work on one does not wait for another."""
+        return min(wanted, self.compute_units) if self.forward_progress else 1
+
+    def part(self, wanted: int) -> Target:
+        """One of `wanted` parts, or of as many as there can be."""
+        return replace(self, compute_units=self.compute_units // self.parts(wanted))
 
     @classmethod
     def generic(cls, vector_width: int = 8) -> Target:

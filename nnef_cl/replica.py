@@ -21,6 +21,8 @@ from nnef_cl.stream import LENT, Stream
 
 AUTO = "auto"
 AUTO_STREAMS, MOST_STREAMS = 2, 1024
+MOST_PARTS = 4
+"""Streams that 'auto' divides a CPU among."""
 SHORT = 2.5e-3
 """Seconds: requests of CPUs that are shorter gain nothing by a second one at the same time, or lose."""
 UNIT_FLOPS, BYTES = 50e9, 50e9
@@ -132,7 +134,9 @@ def stream_count(streams: int | str, graph: Graph, ops: Table, target: Target) -
             return 1
         weights = sum(graph.tensors[name].bytes for name in graph.constants)
         seconds = max(count_flops(graph, ops) / (UNIT_FLOPS * target.compute_units), weights / BYTES)
-        return AUTO_STREAMS if not target.forward_progress or seconds >= SHORT else 1
+        if target.parts(MOST_PARTS) == 1:
+            return AUTO_STREAMS
+        return target.parts(MOST_PARTS) if seconds >= SHORT else 1
     if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
         raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
     return streams

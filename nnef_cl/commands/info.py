@@ -49,7 +49,8 @@ def info(
     graph = import_model(model, shapes=shapes, dialect=dialect, table=table)
     report = describe(graph, table)
     if memory or streams is not None:
-        report["memory"] = plan_memory(_planned(graph, table, device, precision.value, tuning), streams or 1)
+        count = streams or 1
+        report["memory"] = plan_memory(_planned(graph, table, device, precision.value, tuning, count), count)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -82,12 +83,13 @@ def describe(graph: Graph, ops: Table) -> dict[str, Any]:
     }
 
 
-def _planned(graph: Graph, ops: Table, device: str | None, precision: str, tuning: bool) -> Plan:
+def _planned(graph: Graph, ops: Table, device: str | None, precision: str, tuning: bool, streams: int) -> Plan:
     from nnef_cl import passes
     from nnef_cl.ops import INTERNAL
     from nnef_cl.plan.build import build_plan
 
     table, (target, choose) = ops | INTERNAL, common.planning(device, precision, tuning)
+    target = target.part(streams)
     return build_plan(passes.run(graph, table, target), table, target, choose)
 
 

@@ -119,10 +119,10 @@ class Device:
     def divided(self, parts: int) -> Device:
         """The device with its units shared out to queues, so that requests that run at one time have cores and caches
         of their own; itself where it is no CPU with units for two parts, and where its driver does not divide it."""
-        parts = min(parts, self.target.compute_units)
-        if parts < 2 or self.parts > 1 or self.profiling or not self.target.forward_progress:
+        parts = self.target.parts(parts)
+        if parts < 2 or self.parts > 1:
             return self
-        target = replace(self.target, compute_units=self.target.compute_units // parts)
+        target = self.target.part(parts)
         key = (self._handle.int_ptr, parts, target)
         with _open_lock:
             if key not in _open:
