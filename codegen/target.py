@@ -16,6 +16,7 @@ class Target:
     unified_memory: device buffers are host memory.
     separate_buffers: every tensor has a buffer of its own, for devices that see stray accesses between buffers.
     forward_progress: a work-group that has begun goes on whatever others do, as threads of an operating system do.
+    divisible: requests at one time gain from having units of their own.
     local_memory: real local memory that a work-group may use; 0 where local memory is ordinary memory.
     """
 
@@ -33,6 +34,7 @@ class Target:
     local_memory: int = 0
     separate_buffers: bool = False
     forward_progress: bool = False
+    divisible: bool = False
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 
     @property
@@ -42,7 +44,7 @@ class Target:
 
     def parts(self, wanted: int) -> int:
         """Into how many parts the units can be divided, so that work on one does not wait for another."""
-        return min(wanted, self.compute_units) if self.forward_progress else 1
+        return min(wanted, self.compute_units) if self.divisible else 1
 
     def part(self, wanted: int) -> Target:
         """One of `wanted` parts, or of as many as there can be."""

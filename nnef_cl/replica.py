@@ -134,9 +134,9 @@ def stream_count(streams: int | str, graph: Graph, ops: Table, target: Target) -
             return 1
         weights = sum(graph.tensors[name].bytes for name in graph.constants)
         seconds = max(count_flops(graph, ops) / (UNIT_FLOPS * target.compute_units), weights / BYTES)
-        if target.parts(MOST_PARTS) == 1:
-            return AUTO_STREAMS
-        return target.parts(MOST_PARTS) if seconds >= SHORT else 1
+        if target.forward_progress and seconds < SHORT:
+            return 1
+        return target.parts(MOST_PARTS) if target.parts(MOST_PARTS) > 1 else AUTO_STREAMS
     if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
         raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
     return streams

@@ -118,7 +118,7 @@ class Device:
 
     def divided(self, parts: int) -> Device:
         """The device with its units shared out to queues, so that requests that run at one time have cores and caches
-        of their own; itself where it is no CPU with units for two parts, and where its driver does not divide it."""
+        of their own; itself where that gains nothing and where its driver does not divide it."""
         parts = self.target.parts(parts)
         if parts < 2 or self.parts > 1:
             return self
@@ -337,7 +337,7 @@ def open_chosen(choice: Choice, *, rules: Rules | None = None, profiling: bool =
     rules = active_rules() if rules is None else rules
     target = target_of(choice, rules)
     if profiling:  # every step is launched alone, so that it has a time of its own
-        target = replace(target, forward_progress=False)
+        target = replace(target, forward_progress=False, divisible=False)
     key = (choice.device.handle.int_ptr, int(not profiling), target)
     with _open_lock:
         if key not in _open:

@@ -82,6 +82,7 @@ class Settings(_Record):
     unified_memory: bool | None = None
     separate_buffers: bool | None = None
     forward_progress: bool | None = None
+    divisible: bool | None = None
     build_options: tuple[str, ...] | None = None
 
 

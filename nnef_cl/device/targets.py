@@ -39,6 +39,7 @@ def make_target(
         alignment=info.alignment or Target.alignment,
         local_memory=info.local_memory if info.local_memory_real else 0,
         forward_progress=is_cpu,
+        divisible=is_cpu,
     )
     if tried is not None:
         tried = rules.trusted(info, tried)
