@@ -43,11 +43,14 @@ class Target:
         return self.vector_width == 1 and self.local_memory > 0
 
     def parts(self, wanted: int) -> int:
-        """Into how many parts the units can be divided, so that work on one does not wait for another."""
-        return min(wanted, self.compute_units) if self.divisible else 1
+        """Into how many equal parts the units can be divided, `wanted` at most, so that work on one does not wait for
+        another."""
+        if not self.divisible:
+            return 1
+        return max(count for count in range(1, min(wanted, self.compute_units) + 1) if self.compute_units % count == 0)
 
     def part(self, wanted: int) -> Target:
-        """One of `wanted` parts, or of as many as there can be."""
+        """One of these parts."""
         return replace(self, compute_units=self.compute_units // self.parts(wanted))
 
     @classmethod

@@ -1,4 +1,4 @@
-## Depthwise convolution of plain tensors: the rows under an item's windows are copied, borders resolved, then multiplied.
+## Depthwise convolution of plain tensors: the rows under an item's windows are copied with borders, then multiplied.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 <%
     V, g = p.lanes, p.geometry

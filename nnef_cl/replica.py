@@ -17,6 +17,7 @@ from nnef_cl.ops.base import Table
 from nnef_cl.ops.work import count_flops
 from nnef_cl.plan.build import Choose, build_plan
 from nnef_cl.plan.records import Plan
+from nnef_cl.plan.tuned import chosen_for
 from nnef_cl.stream import LENT, Stream
 
 AUTO = "auto"
@@ -88,6 +89,7 @@ def plan_replica(
     started = time.perf_counter()
     count = stream_count(streams, graph, ops, device.target)
     device = device.divided(count)
+    choose = chosen_for(device.target, choose)
     final = passes.run(graph, ops, device.target)
     lend = LENT if device.borrows_memory and not device.profiling else None  # profiles repeat a run without arrays
     plan = build_plan(final, ops, device.target, choose, lend=lend)

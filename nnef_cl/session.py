@@ -38,7 +38,7 @@ from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Table
 from nnef_cl.plan.build import PRECISIONS, Choose, first
-from nnef_cl.plan.tuned import tuned
+from nnef_cl.plan.tuned import TunedChoice
 from nnef_cl.pool import Pool
 from nnef_cl.replica import Replica, check_together, make_replica, plan_replica
 from nnef_cl.source import Source
@@ -117,7 +117,7 @@ def choice(info: DeviceInfo, target: Target, precision: str, tuning: bool) -> Ch
     """How kernels are chosen on a device; precision, tuning: as for `load`."""
     if not tuning or not points.enabled():
         return PRECISIONS[precision]
-    return tuned(points.Points.of(info).lookup, target, precision)
+    return TunedChoice(points.Points.of(info).lookup, target, precision)
 
 
 class Session:

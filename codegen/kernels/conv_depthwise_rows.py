@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from nnef_cl.codegen.access import Access
+from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernel import PackFloats
@@ -20,8 +21,8 @@ from nnef_cl.ir.layout import Shape
 
 MOST_ROWS = 8
 """Of results at a time: what is read for one serves its neighbours."""
-MAX_TAPS = 1024
-"""Of a window's slice, each of which is a line of code."""
+MOST_LINES = 2048
+"""Of code for the taps of a slice."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class ConvDepthwiseRows(GridKernel):
 
     @property
     def wide(self) -> bool:
-        return self.x.axes_fit and self.y.axes_fit
+        weights = self.y.spec.shape[1] * self.geometry.taps
+        return self.x.axes_fit and self.y.axes_fit and weights <= INT_MAX
 
     @property
     def arguments(self) -> str:
@@ -77,7 +79,7 @@ class ConvDepthwiseRows(GridKernel):
     def copied(self) -> tuple[int, int, int]:
         """Of a row of x: the first element, its place in the band's row, and how many there are."""
         before, extent, span = self.geometry.before[2], self.x.spec.shape[4], self.band[2]
-        first, place = max(0, -before), max(0, before)
+        first, place = max(0, -before), min(max(0, before), span)
         return first, place, max(0, min(extent - first, span - place))
 
     @property
@@ -134,6 +136,10 @@ def _places(geometry: Geometry, rows: int) -> list[int]:
     return sorted({t * stride + k * dilation for t in range(rows) for k in range(geometry.size[1])})
 
 
+def _lines(geometry: Geometry, rows: int) -> int:
+    return geometry.size[2] * (len(_places(geometry, rows)) + geometry.size[1] * (1 + rows))
+
+
 def _band(geometry: Geometry, height: int, width: int) -> Shape:
     def under(axis: int, outputs: int) -> int:
         return (outputs - 1) * geometry.stride[axis] + (geometry.size[axis] - 1) * geometry.dilation[axis] + 1
@@ -147,17 +153,20 @@ def conv_depthwise_rows(
 ) -> ConvDepthwiseRows | None:  # fmt: skip
     """The kernel, or None where channels are not groups of their own, in other layouts, for short rows and for windows
     so wide that private memory does not hold a band."""
-    if x.block > 1 or y.block > 1 or groups != x.spec.shape[1] or math.prod(geometry.size[1:]) > MAX_TAPS:
+    if x.block > 1 or y.block > 1 or groups != x.spec.shape[1]:
         return None
     n, _, depth, height, width = y.spec.shape
     lanes = target.vector_width
-    fitting = [rows for rows in range(1, height + 1) if math.prod(_band(geometry, rows, width)) <= MAX_ROW]
-    if not SMALLEST <= lanes <= width or not fitting:
+    slices, under, span = _band(geometry, 1, width)
+    tallest = 1 + (MAX_ROW // (slices * span) - under) // geometry.stride[1]
+    if not SMALLEST <= lanes <= width or tallest < 1 or _lines(geometry, 1) > MOST_LINES:
         return None
-    tall = -(-height // -(-height // fitting[-1]))
+    tall = -(-height // -(-height // tallest))
     rows = max(
         rows for rows in range(1, min(MOST_ROWS, tall) + 1)
-        if rows == 1 or len(_places(geometry, rows)) + rows < target.vector_registers
+        if rows == 1 or (
+            len(_places(geometry, rows)) + rows < target.vector_registers and _lines(geometry, rows) <= MOST_LINES
+        )
     )  # fmt: skip
     count = n * groups * depth * -(-height // tall)
     cost = y.spec.shape[1] // groups * geometry.taps * tall * -(-width // lanes)

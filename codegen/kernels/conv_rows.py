@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from nnef_cl.codegen.access import Access
-from nnef_cl.codegen.ctypes import index_type, load
+from nnef_cl.codegen.ctypes import INT_MAX, index_type, load
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernel import PackFloats, Sizes
@@ -51,7 +51,8 @@ class ConvRows(GridKernel):
 
     @property
     def wide(self) -> bool:
-        return self.x.axes_fit and self.y.axes_fit
+        weights = self.groups * self.tiles * self.channels * self.in_channels
+        return self.x.axes_fit and self.y.axes_fit and weights <= INT_MAX
 
     @property
     def arguments(self) -> str:

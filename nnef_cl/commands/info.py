@@ -87,10 +87,11 @@ def _planned(graph: Graph, ops: Table, device: str | None, precision: str, tunin
     from nnef_cl import passes
     from nnef_cl.ops import INTERNAL
     from nnef_cl.plan.build import build_plan
+    from nnef_cl.plan.tuned import chosen_for
 
     table, (target, choose) = ops | INTERNAL, common.planning(device, precision, tuning)
     target = target.part(streams)
-    return build_plan(passes.run(graph, table, target), table, target, choose)
+    return build_plan(passes.run(graph, table, target), table, target, chosen_for(target, choose))
 
 
 def plan_memory(plan: Plan, streams: int = 1) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from nnef_cl.errors import DeviceError
 
 MARK = "NNEF_CL_DRIVER_FOLDER"
 """Environment: the folder that a process gave to its drivers, for the processes it starts."""
-PINNED = "NNEF_CL_PINNED"
-"""Environment: the variables with which a process pinned its runtimes' threads, for the processes it starts."""
+CHOSEN = "NNEF_CL_CHOSEN"
+"""Environment: what a process chose for variables that nobody had set, for the processes it starts."""
 ROOM = 256 << 20
 """Bytes that must be free for a driver's own cache: some fail or die on a full disk."""
 MOST_THREADS = 1024
@@ -76,29 +76,26 @@ def prepare(
         if _prepared:
             return
         _prepared = True
-        _set_pinning(pin_variables, _pins and not any(map(os.environ.get, thread_variables)))
-        _set_threads(thread_variables)
+        _set_threads(thread_variables, pin_variables)
         _set_folder(folder_variables, cache)
 
 
-def _set_threads(variables: Sequence[str]) -> None:
-    """As many as were asked for; otherwise no more than cores that the process may use: PoCL starts one for every core
-    of the machine."""
+def _set_threads(numbers: Sequence[str], pins: Sequence[str]) -> None:
+    """Numbers of threads: as many as were asked for; otherwise no more than cores that the process may use, where PoCL
+    starts one for every core of the machine. Pinned where there is one for every core: fewer are left to the system,
+    because those of several processes would share the first cores."""
+    before = dict(item.partition("=")[::2] for item in os.environ.get(CHOSEN, "").split())
+    for name in [name for name, value in before.items() if os.environ.get(name) == value]:
+        del os.environ[name]  # chosen by the process that started this one, which may use other cores
     if _threads is not None:
-        os.environ |= dict.fromkeys(variables, str(_threads))
-    elif not _may_use_every_core() and hasattr(os, "sched_getaffinity"):
-        for name in variables:
-            os.environ.setdefault(name, str(len(os.sched_getaffinity(0))))
-
-
-def _set_pinning(variables: Sequence[str], wanted: bool) -> None:
-    """Pins where a runtime starts a thread for every core of the machine. Fewer threads than cores are left to the
-    system: pinned, those of several processes would share the first cores."""
-    pin = wanted and _threads is None and _may_use_every_core()
-    set_before = os.environ.get(PINNED, "").split()  # by the process that started this one
-    free = [name for name in variables if name not in os.environ or name in set_before]
-    if free:
-        os.environ |= dict.fromkeys(free, "1" if pin else "0") | {PINNED: " ".join(free)}
+        os.environ |= dict.fromkeys(numbers, str(_threads))
+    told = any(os.environ.get(name) not in (None, str(os.cpu_count())) for name in numbers)
+    whole = _may_use_every_core()
+    chosen = dict.fromkeys(pins, "1" if _pins and whole and not told else "0")
+    if not whole and hasattr(os, "sched_getaffinity"):
+        chosen |= dict.fromkeys(numbers, str(len(os.sched_getaffinity(0))))
+    chosen = {name: value for name, value in chosen.items() if name not in os.environ}
+    os.environ |= chosen | {CHOSEN: " ".join(f"{name}={value}" for name, value in chosen.items())}
 
 
 def _may_use_every_core() -> bool:

@@ -120,7 +120,8 @@ class Device:
         """The device with its units shared out to queues, so that requests that run at one time have cores and caches
         of their own; itself where that gains nothing and where its driver does not divide it."""
         parts = self.target.parts(parts)
-        if parts < 2 or self.parts > 1:
+        as_told = self._handle.max_compute_units == self.target.compute_units  # a rule may say another number
+        if parts < 2 or self.parts > 1 or not as_told:
             return self
         target = self.target.part(parts)
         key = (self._handle.int_ptr, parts, target)
@@ -268,10 +269,10 @@ class Device:
         return translated(self.name, action)
 
     def close(self) -> None:
-        """Forgets the device: the next `open_device` makes a new context. Buffers in use stay valid."""
+        """Forgets the device and its parts: the next `open_device` makes a new context. Buffers in use stay valid."""
         check_process()
         with _open_lock:
-            for key in [key for key, device in _open.items() if device is self]:
+            for key in [key for key, device in _open.items() if device._sizes is self._sizes]:
                 del _open[key]
 
 

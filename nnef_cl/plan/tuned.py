@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nnef_cl.codegen.kernel import Candidate, Point
 from nnef_cl.codegen.target import Target
@@ -50,17 +50,25 @@ def offered(candidates: Sequence[Candidate], precision: str) -> list[Candidate]:
     return exact if precision == "exact" and exact else list(candidates)
 
 
-def tuned(lookup: Lookup, target: Target, precision: str) -> Choose:
-    """Takes the best point that is known and fits; what PRECISIONS says where none is."""
+@dataclass(frozen=True)
+class TunedChoice:
+    """A Choose: takes the best point that is known for the target and fits; what PRECISIONS says where none is."""
 
-    def choose(problem: Problem, candidates: list[Candidate]) -> Candidate:
+    lookup: Lookup
+    target: Target
+    precision: str
+
+    def __call__(self, problem: Problem, candidates: list[Candidate]) -> Candidate:
         if has_choice(candidates):
-            allowed = offered(candidates, precision)
-            for point in lookup(problem_text(problem, target)):
+            allowed = offered(candidates, self.precision)
+            for point in self.lookup(problem_text(problem, self.target)):
                 for candidate in allowed:
                     found = candidate.at(point)
                     if found is not None:
                         return replace(found, algorithm=f"{found.algorithm}, tuned")
-        return PRECISIONS[precision](problem, candidates)
+        return PRECISIONS[self.precision](problem, candidates)
 
-    return choose
+
+def chosen_for(target: Target, choose: Choose) -> Choose:
+    """The same for another target, such as a part of a device."""
+    return replace(choose, target=target) if isinstance(choose, TunedChoice) else choose

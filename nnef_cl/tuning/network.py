@@ -13,8 +13,8 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ops.base import Table
 from nnef_cl.peers.engine import Engine, Hint
 from nnef_cl.peers.interleave import RUNS, Lead, interleave, lead, median
-from nnef_cl.plan.build import first
-from nnef_cl.plan.tuned import tuned
+from nnef_cl.plan.build import Choose, first
+from nnef_cl.plan.tuned import TunedChoice
 from nnef_cl.preprocess import random_inputs
 from nnef_cl.session import Session
 from nnef_cl.tuning import Result
@@ -39,7 +39,8 @@ def network_gain(graph: Graph, device: Device, ops: Table, store: Points) -> Net
     """graph: as imported; ops: internal ones too. None where the points change no kernel. Raises Error, say where both
     do not fit into memory."""
     with contextlib.ExitStack() as stack:
-        choices = {"untuned": first, "tuned": tuned(store.lookup, device.target, "default")}
+        known = TunedChoice(store.lookup, device.target, "default")
+        choices: dict[str, Choose] = {"untuned": first, "tuned": known}
         sessions = {name: stack.enter_context(Session(graph, device, ops, choose=one)) for name, one in choices.items()}
         before, after = ([step.kernel for step in session.plan.steps] for session in sessions.values())
         if before == after:
@@ -67,7 +68,7 @@ def confirmed(
     with contextlib.ExitStack() as stack:
         sessions = [
             stack.enter_context(Session(graph, device, ops, choose=one))
-            for one in (first, tuned(store.lookup, device.target, "default"))
+            for one in (first, TunedChoice(store.lookup, device.target, "default"))
         ]
         for session in sessions:
             with session.state_kept():

@@ -46,6 +46,7 @@ DEPTHWISE = [
     depthwise((1, 4, 61), 9),
     depthwise((1, 2, 6, 50), 2, 3, padding=[(-1, 0), (-2, -1)], stride=[1, 2]),
     depthwise((1, 1, 40, 200), 7, 7),
+    depthwise((1, 2, 3, 1), 1, 1, padding=[(0, 0), (200, 0)], stride=[1, 7]),
 ]
 
 

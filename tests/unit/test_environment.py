@@ -35,11 +35,12 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
 
 def test_a_thread_for_every_core_is_pinned(prepared: Prepared) -> None:
     assert prepared({})[PIN] == "1"
+    assert prepared({}, threads=4)[PIN] == "1"
 
 
 def test_fewer_threads_than_cores_are_not_pinned(prepared: Prepared) -> None:
     assert prepared({}, usable=2)[PIN] == "0"
-    assert prepared({}, threads=2) == {PIN: "0", environment.PINNED: PIN, THREADS: "2"}
+    assert prepared({}, threads=2) == {PIN: "0", environment.CHOSEN: f"{PIN}=0", THREADS: "2"}
     assert prepared({THREADS: "2"})[PIN] == "0"
 
 
@@ -51,12 +52,15 @@ def test_there_are_no_more_threads_than_usable_cores(prepared: Prepared) -> None
 
 def test_what_the_user_set_stays(prepared: Prepared) -> None:
     assert prepared({THREADS: "7"}, usable=3)[THREADS] == "7"
-    assert prepared({PIN: "0"}) == {PIN: "0"}
-    assert prepared({PIN: "1"}, usable=2) == {PIN: "1", THREADS: "2"}
+    assert prepared({PIN: "0"})[PIN] == "0"
+    assert prepared({PIN: "1"}, usable=2)[PIN] == "1"
+    assert prepared(prepared({}) | {PIN: "0"})[PIN] == "0"
 
 
 def test_a_process_decides_again_what_the_one_before_it_decided(prepared: Prepared) -> None:
-    parents = prepared({})
-    assert prepared(parents, usable=2)[PIN] == "0"
+    whole, part = prepared({}), prepared({}, usable=2)
+    assert (whole[PIN], part[PIN], part[THREADS]) == ("1", "0", "2")
+    assert prepared(whole, usable=2)[PIN] == "0" and prepared(part)[PIN] == "1"
+    assert prepared(part, usable=3)[THREADS] == "3" and THREADS not in prepared(part)
     environment.leave_threads_unpinned()
-    assert prepared(parents)[PIN] == "0"
+    assert prepared(whole)[PIN] == "0"

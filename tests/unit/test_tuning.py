@@ -28,7 +28,7 @@ from nnef_cl.ir.layout import PLAIN
 from nnef_cl.ops import STANDARD
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.plan.build import build_plan
-from nnef_cl.plan.tuned import problem_text, tuned
+from nnef_cl.plan.tuned import TunedChoice, problem_text
 from nnef_cl.tuning import network, tune
 from nnef_cl.tuning.search import Build, Found, Search
 from nnef_cl.tuning.tasks import Task, sample_inputs, tasks_of
@@ -274,7 +274,7 @@ def test_what_cannot_be_understood_is_not_there(tmp_path: Path, payload: bytes) 
 
 def planned(points: tuple[Point, ...], precision: str) -> str:
     """The algorithm of the convolution where these points are known for everything."""
-    plan = build_plan(GRAPH, OPS, TARGET, tuned(lambda text: points, TARGET, precision))
+    plan = build_plan(GRAPH, OPS, TARGET, TunedChoice(lambda text: points, TARGET, precision))
     return next(step.algorithm for step in reversed(plan.steps) if step.op == "conv")
 
 
@@ -291,10 +291,10 @@ def test_problems_without_a_choice_are_not_looked_up() -> None:
     def lookup(text: str) -> Any:
         raise AssertionError
 
-    assert tuned(lookup, TARGET, "default")(problem, [one]) is one
+    assert TunedChoice(lookup, TARGET, "default")(problem, [one]) is one
     two = replace(one, space=Space(((1,), (2,)), lambda sizes: one))
     with pytest.raises(AttributeError):
-        tuned(lookup, TARGET, "default")(problem, [two])
+        TunedChoice(lookup, TARGET, "default")(problem, [two])
 
 
 def test_the_packages_file_can_be_read() -> None:
