@@ -21,6 +21,8 @@ from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 from tests.device.test_winograd import conv
 
+pytestmark = pytest.mark.many_kernels
+
 
 def depthwise(shape: tuple[int, ...], *window: int, results: int = 1, **attrs: Any) -> Case:
     filter = weights(shape[1] * results, 1, *window)
