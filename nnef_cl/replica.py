@@ -138,7 +138,8 @@ def stream_count(streams: int | str, graph: Graph, ops: Table, target: Target) -
         seconds = max(count_flops(graph, ops) / (UNIT_FLOPS * target.compute_units), weights / BYTES)
         if target.forward_progress and seconds < SHORT:
             return 1
-        return target.parts(MOST_PARTS) if target.parts(MOST_PARTS) > 1 else AUTO_STREAMS
+        parts = target.parts(MOST_PARTS)
+        return parts if parts > 1 else AUTO_STREAMS
     if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= MOST_STREAMS:
         raise InputError(f"streams: expected 'auto' or 1 to {MOST_STREAMS}, got {streams!r}")
     return streams

@@ -43,7 +43,7 @@ from nnef_cl.ops.conv_launch import (
     few_candidate,
     few_launch,
     rows_candidate,
-)  # fmt: skip
+)
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
 from nnef_cl.ops.shapes import require, slice_bounds

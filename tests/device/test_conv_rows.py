@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from nnef_cl.codegen.kernel import Candidate
 
-from nnef_cl.conformance.case import Case, case, f32, weights
-from nnef_cl.conformance.harness import compare, interpret, invocation
+from nnef_cl.conformance.case import Case
+from nnef_cl.conformance.harness import compare, interpret
 from nnef_cl.device import open_device
-from nnef_cl.format.parser import parse_document
-from nnef_cl.importer import import_document
-from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
-from tests.device.test_winograd import conv
+from tests.device.test_winograd import conv, network
 
 pytestmark = pytest.mark.many_kernels
 
 
 def depthwise(shape: tuple[int, ...], *window: int, results: int = 1, **attrs: Any) -> Case:
-    filter = weights(shape[1] * results, 1, *window)
-    return case("conv", f32(*shape), filter, weights(1, shape[1] * results), groups=shape[1], **attrs)
+    return conv(shape, shape[1] * results, *window, groups=shape[1], **attrs)
 
 
 PIXELS = [
@@ -52,22 +47,9 @@ DEPTHWISE = [
 ]
 
 
-def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
-    """The convolution of an input, the sum with another one, a relu; and the inputs."""
-    x, filter, bias = one.arrays
-    other = np.random.default_rng(x.size).standard_normal(one.reference()[0].shape, np.float32)
-    variables = {"filter": filter, "bias": bias}
-    lines = [f"{k} = variable<scalar>(shape = {list(v.shape)}, label = '{k}');" for k, v in variables.items()]
-    lines += [f"{k} = external<scalar>(shape = {list(v.shape)});" for k, v in (("x", x), ("other", other))]
-    lines += [invocation(one, ("x", "filter", "bias"), ("result",)), "total = add(result, other);", "y = relu(total);"]
-    text = f"version 1.0; graph g( x, other ) -> ( y ) {{ {' '.join(lines)} }}"
-    graph = import_document(parse_document(text), STANDARD, lambda label, position: variables[label])
-    return graph, {"x": x, "other": other}
-
-
 def algorithms(one: Case, selector: str) -> set[str]:
     """Those of the plan, whose results are right."""
-    graph, inputs = network(one)
+    graph, inputs = network(one, blocked=False)
     with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:
         compare(one.id, session.run(inputs)["y"], interpret(graph, inputs)["y"], 2e-5)
         return {step.algorithm for step in session.plan.steps}
@@ -94,7 +76,7 @@ def test_rows_shorter_than_a_vector(selector: str) -> None:
 
 @pytest.mark.skipif(OCLGRIND, reason="the simulator mistakes what an earlier program left behind for this one's")
 def test_every_tile(selector: str) -> None:
-    graph, inputs = network(conv((1, 7, 3, 40), 5, 1, 1))
+    graph, inputs = network(conv((1, 7, 3, 40), 5, 1, 1), blocked=False)
     expected = interpret(graph, inputs)["y"]
     offered: list[int] = []
 

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from nnef_cl.codegen.target import Target
 
 import nnef_cl
 from nnef_cl.device import open_device
@@ -217,16 +219,21 @@ def test_streams_of_a_cpu_have_units_of_their_own(net: Path, selector: str) -> N
         expected = [session.run(x)["y"] for x in xs]
     for streams in (2, 3, units + 1):
         with nnef_cl.load(net, device=selector, streams=streams) as session:
-            parts = min(streams, units) if device.target.divisible else 1
-            assert session.plan.target.compute_units == units // parts
+            assert session.plan.target.compute_units == units // device.target.parts(streams)
             np.testing.assert_allclose([one["y"] for one in session.map(xs)], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("units", "wanted", "parts"), [(2, 2, 2), (2, 3, 2), (6, 4, 3), (4, 3, 2), (7, 4, 1), (1, 4, 1)])
+def test_parts_leave_no_unit_idle(units: int, wanted: int, parts: int) -> None:
+    target = replace(Target.generic(), compute_units=units, divisible=True)
+    assert (target.parts(wanted), target.part(wanted).compute_units) == (parts, units // parts)
+    assert replace(target, divisible=False).parts(wanted) == 1
 
 
 def test_a_device_is_divided_once(selector: str) -> None:
     device = open_device(selector)
     divided = device.divided(2)
-    can = device.target.divisible and device.target.compute_units > 1
-    assert divided is device.divided(2) and (divided is not device) == can
+    assert divided is device.divided(2) and (divided is not device) == (device.target.parts(2) > 1)
     assert divided.divided(2) is divided and device.divided(1) is device
     profiling = open_device(selector, profiling=True)
     assert profiling.divided(2) is profiling

@@ -69,16 +69,18 @@ else:
     CASES += [conv((1, 130, 30, 29), 97, 3, 3), conv((3, 64, 14, 14), 64, 3, 3)]
 
 
-def network(one: Case) -> tuple[Graph, dict[str, np.ndarray]]:
-    """1x1, which makes blocks, the convolution in question, the sum with another input, a relu; and the inputs."""
+def network(one: Case, blocked: bool = True) -> tuple[Graph, dict[str, np.ndarray]]:
+    """1x1, which makes blocks (where `blocked`), the convolution in question, the sum with another input, a relu; and the
+    inputs."""
     x, filter, bias = one.arrays
     rng, channels = np.random.default_rng(x.size), x.shape[1]
     first = rng.standard_normal((channels, channels, *(1,) * (x.ndim - 2)), np.float32) / np.float32(np.sqrt(channels))
     residual = rng.standard_normal(one.reference()[0].shape, np.float32)
-    variables = {"first": first, "filter": filter, "bias": bias}
+    variables = {"filter": filter, "bias": bias} | ({"first": first} if blocked else {})
     lines = [f"{k} = variable<scalar>(shape = {list(v.shape)}, label = '{k}');" for k, v in variables.items()]
     lines += [f"{k} = external<scalar>(shape = {list(v.shape)});" for k, v in (("x", x), ("other", residual))]
-    lines += ["before = conv(x, first);", invocation(one, ("before", "filter", "bias"), ("result",))]
+    lines += ["before = conv(x, first);"] if blocked else []
+    lines += [invocation(one, ("before" if blocked else "x", "filter", "bias"), ("result",))]
     lines += ["total = add(result, other);", "y = relu(total);"]
     text = f"version 1.0; graph g( x, other ) -> ( y ) {{ {' '.join(lines)} }}"
     graph = import_document(parse_document(text), STANDARD, lambda label, position: variables[label])

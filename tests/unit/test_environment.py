@@ -10,7 +10,7 @@ import pytest
 from nnef_cl.device import environment
 from nnef_cl.device.cache import Cache
 
-THREADS, PIN, FOLDER = "SOME_THREADS", "SOME_AFFINITY", "SOME_FOLDER"
+THREADS, PIN = "SOME_THREADS", "SOME_AFFINITY"
 Prepared = Callable[..., dict[str, str]]
 
 
