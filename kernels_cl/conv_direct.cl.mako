@@ -98,13 +98,13 @@ ${fill()}\
 % endif
                 const int sd = ${p.source(0, "id")}, sh = ${p.source(1, "ih")};
                 // Where all columns lie inside, a row is copied without a look at each of them.
-                const int whole = ${"inside && " if p.tested else ""}iw0 >= 0 && iw0 + ${p.patch_width} <= ${p.x.spec.shape[4]};
+                const int whole = ${"inside && " if p.tested else ""}iw0 >= 0 && iw0 + ${p.reach} <= ${p.x.spec.shape[4]};
 % if p.blocked:
                 if (whole) {
                     for (int q = 0; q < ${p.patch_width}; ++q)
-                        vstore${p.channels}(${p.x.load(["n", "channel", "sd", "sh", "(iw0 + q)"])}, row * ${p.patch_width} + q, patch);
+                        vstore${p.channels}(${p.x.load(["n", "channel", "sd", "sh", f"(iw0 + {p.column})"])}, row * ${p.patch_width} + q, patch);
                 } else for (int q = 0; q < ${p.patch_width}; ++q) {
-                    const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+                    const int iw = iw0 + ${p.column}, sw = ${p.source(2, "iw")};
 % if p.tested:
                     float${p.channels} value = (float${p.channels})(0.0f);
                     if (inside && iw >= 0 && iw < ${p.x.spec.shape[4]})
@@ -119,11 +119,21 @@ ${fill()}\
                     float *to = patch + (c * ${p.patch_rows} + row) * ${p.patch_width};
                     __global const float *from = x + ${p.x.at(["n", "(channel + c)", "sd", "sh", "0"])} + iw0;
                     if (whole) {
+% if p.gaps:
+                        for (int q = 0; q < ${p.patch_width}; ++q)
+                            to[q] = from[${p.column}];
+% else:
 % for at, lanes in p.copied:
                         ${f"vstore{lanes}(vload{lanes}(0, from + {at}), 0, to + {at});" if lanes > 1 else f"to[{at}] = from[{at}];"}
 % endfor
+% endif
                     } else {
-% if p.tested:
+% if p.tested and p.gaps:
+                        for (int q = 0; q < ${p.patch_width}; ++q) {
+                            const int iw = iw0 + ${p.column};
+                            to[q] = inside && iw >= 0 && iw < ${p.x.spec.shape[4]} ? from[iw - iw0] : 0.0f;
+                        }
+% elif p.tested:
 % for at, lanes in p.copied:
                         ${f"vstore{lanes}((float{lanes})(0.0f), 0, to + {at});" if lanes > 1 else f"to[{at}] = 0.0f;"}
 % endfor
@@ -131,7 +141,7 @@ ${fill()}\
                             to[q] = from[q];
 % else:
                         for (int q = 0; q < ${p.patch_width}; ++q) {
-                            const int iw = iw0 + q, sw = ${p.source(2, "iw")};
+                            const int iw = iw0 + ${p.column}, sw = ${p.source(2, "iw")};
                             to[q] = ${p.x.load(["n", "(channel + c)", "sd", "sh", "sw"])};
                         }
 % endif

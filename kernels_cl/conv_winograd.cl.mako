@@ -5,6 +5,7 @@
     D, H, W = p.x.spec.shape[2:]
     ROWS, COLUMNS, TAPS = p.rows, p.columns, p.geometry.size[0]
     HIGH, WIDE = p.apart
+    DOWN, ACROSS = p.down.step, p.across.step
 %>\
 ${grid.function(p, p.arguments)}\
 {
@@ -64,23 +65,26 @@ ${multiply()}\
         const int first_row = ${p.first_row}, ow = ${p.first_column};
 </%def>
 <%def name="transform_input(depth)">\
-        float part[${p.points * V}];
-        const int ih0 = first_row - (${p.geometry.before[1]}), iw0 = ow - (${p.geometry.before[2]});
+        float turned[${p.points * V}];
+% if p.parts > 1:
+        const int part = block / ${p.part_blocks} % ${p.parts};
+% endif
+        const int source = ${p.source_block}, ih0 = ${p.first_read[0]}, iw0 = ${p.first_read[1]};
         for (int i = 0; i < ${ROWS.points}; ++i) {
-            const int ih = ih0 + i${f" * {HIGH}" if HIGH > 1 else ""}, sh = ${p.source(1, "ih")};
+            const int ih = ih0 + i${f" * {DOWN}" if DOWN > 1 else ""}, sh = ${p.source(1, "ih")};
 % if p.tested:
             const int inside = ih >= 0 && ih < ${H};
 % endif
             ${p.type} ${", ".join(f"d{k}" for k in range(COLUMNS.points))};
-            if (iw0 >= 0 && iw0 + ${(COLUMNS.points - 1) * WIDE} < ${W}) {
+            if (iw0 >= 0 && iw0 + ${(COLUMNS.points - 1) * ACROSS} < ${W}) {
 % for k in range(COLUMNS.points):
-                d${k} = ${p.x.load_channels("n", "block", [depth, "sh", f"(iw0 + {k * WIDE})"], V)};
+                d${k} = ${p.x.load_channels("n", "source", [depth, "sh", f"(iw0 + {k * ACROSS})"], V)};
 % endfor
             } else {
 % for k in range(COLUMNS.points):
                 {
-                    const int iw = iw0 + ${k * WIDE}, sw = ${p.source(2, "iw")};
-                    d${k} = ${p.x.load_channels("n", "block", [depth, "sh", "sw"], V)};
+                    const int iw = iw0 + ${k * ACROSS}, sw = ${p.source(2, "iw")};
+                    d${k} = ${p.x.load_channels("n", "source", [depth, "sh", "sw"], V)};
 % if p.tested:
                     if (iw < 0 || iw >= ${W})
                         d${k} = (${p.type})(0.0f);
@@ -93,12 +97,12 @@ ${multiply()}\
                 ${" = ".join(f"d{k}" for k in range(COLUMNS.points))} = (${p.type})(0.0f);
 % endif
 % for k, value in enumerate(p.transformed("data", COLUMNS, [f"d{k}" for k in range(COLUMNS.points)])):
-            vstore${V}(${value}, i * ${COLUMNS.points} + ${k}, part);
+            vstore${V}(${value}, i * ${COLUMNS.points} + ${k}, turned);
 % endfor
         }
         for (int j = 0; j < ${COLUMNS.points}; ++j) {
 % for i in range(ROWS.points):
-            const ${p.type} c${i} = vload${V}(${i * COLUMNS.points} + j, part);
+            const ${p.type} c${i} = vload${V}(${i * COLUMNS.points} + j, turned);
 % endfor
 % for i, value in enumerate(p.transformed("data", ROWS, [f"c{i}" for i in range(ROWS.points)])):
             vstore${V}(${value}, 0, to + (${i * COLUMNS.points} + j) * ${p.point_size});
@@ -129,7 +133,7 @@ ${multiply()}\
             }
             __global const float *s = from + ${f"slice * {p.run_groups * p.group_size}" if p.part == "output" else f"tap * {p.group_size}"} + point * ${p.point_size}${" + before" if p.groups > 1 else ""};
 % endif
-            for (int step = 0; step < ${p.steps}; ++step, s += ${T * V})
+            for (int step = 0; step < ${p.steps}; ++step, s += ${T * V}) {
             for (int c = 0; c < ${p.count}; ++c) {
 % for b in range(B):
                 const ${p.type} w${b} = vload${V}(${b}, w);
@@ -143,8 +147,9 @@ ${multiply()}\
 % endfor
             }
 % if p.rest:
-            w += ${(V - p.rest) * B * V};
+            w += (${V} - ${p.count}) * ${B * V};
 % endif
+            }
 % if TAPS > 1:
             }
 % endif
@@ -162,13 +167,13 @@ ${transform_output()}\
         }
 </%def>
 <%def name="transform_output()">\
-            float part[${ROWS.outputs * COLUMNS.points * V}];
+            float turned[${ROWS.outputs * COLUMNS.points * V}];
             for (int j = 0; j < ${COLUMNS.points}; ++j) {
 % for i in range(ROWS.points):
                 const ${p.type} c${i} = vload${V}((${i * COLUMNS.points} + j) * ${T * B} + t * ${B} + b, product);
 % endfor
 % for i, value in enumerate(p.transformed("answer", ROWS, [f"c{i}" for i in range(ROWS.points)])):
-                vstore${V}(${value}, ${i * COLUMNS.points} + j, part);
+                vstore${V}(${value}, ${i * COLUMNS.points} + j, turned);
 % endfor
             }
             const ${p.type} term = vload${V}(block, bias);
@@ -179,7 +184,7 @@ ${transform_output()}\
                     break;
 % endif
 % for k in range(COLUMNS.points):
-                const ${p.type} d${k} = vload${V}(i * ${COLUMNS.points} + ${k}, part);
+                const ${p.type} d${k} = vload${V}(i * ${COLUMNS.points} + ${k}, turned);
 % endfor
 % for k, value in enumerate(p.transformed("answer", COLUMNS, [f"d{k}" for k in range(COLUMNS.points)])):
 % if p.cut[1]:

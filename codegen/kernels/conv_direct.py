@@ -68,7 +68,7 @@ class ConvDirect(GridKernel):
     def wide(self) -> bool:
         g, strides = self.geometry, self.x.strides
         rows = sum((g.size[a] - 1) * g.dilation[a] * strides[2 + a] for a in (0, 1))
-        reach = rows + (self.channels - 1) * self.channel_step + self.patch_width * self.channels
+        reach = rows + (self.channels - 1) * self.channel_step + self.reach * self.channels
         weights = self.channel_groups * self.steps * g.taps * self.channels * self.blocks * self.width
         return self.x.axes_fit and self.y.axes_fit and max(reach, weights) <= INT_MAX
 
@@ -164,9 +164,28 @@ class ConvDirect(GridKernel):
         return (n, *spatial) if self.all_channels else (n, self.channel_groups, *spatial)
 
     @property
+    def run(self) -> int:
+        """Pixels of a row from the first to the last one that a tap reads for a tile."""
+        return (self.tile - 1) * self.geometry.stride[2] + 1
+
+    @property
+    def reach(self) -> int:
+        """Pixels of a row from the first to the last one that any tap reads for a tile."""
+        return self.run + (self.geometry.size[2] - 1) * self.geometry.dilation[2]
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a patch leaves out the pixels between the taps' runs."""
+        return self.geometry.size[2] * self.run < self.reach
+
+    @property
     def patch_width(self) -> int:
-        g = self.geometry
-        return (self.tile - 1) * g.stride[2] + (g.size[2] - 1) * g.dilation[2] + 1
+        return self.geometry.size[2] * self.run if self.gaps else self.reach
+
+    @property
+    def column(self) -> str:
+        """C text: how far from the first one pixel `q` of a patch's row is."""
+        return f"q / {self.run} * {self.geometry.dilation[2]} + q % {self.run}" if self.gaps else "q"
 
     @property
     def copied(self) -> list[tuple[str, int]]:
@@ -191,7 +210,8 @@ class ConvDirect(GridKernel):
 
     @property
     def column_step(self) -> int:
-        return self.geometry.dilation[2] * (self.channels if self.blocked else 1)
+        step = self.run if self.gaps and not self.direct else self.geometry.dilation[2]
+        return step * (self.channels if self.blocked else 1)
 
     @property
     def channel_step(self) -> int:

@@ -15,12 +15,15 @@ from nnef_cl.codegen.kernel import PackFloats, Sizes
 from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, register_tiles
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
 from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window_parts import Parts
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.layout import Shape
 
 GROUPS_PER_UNIT = 4
 """Of the fused form: each group has transformed tiles of its own, which should stay in the cache."""
+Axis = tuple[Transform, Parts]
+"""The transform along one axis of a tile, and the parts of the windows whose taps it has."""
 COLUMNS = 1024
 """Filters that are transformed at once: what is in between stays in the cache."""
 
@@ -28,7 +31,8 @@ COLUMNS = 1024
 @dataclass(frozen=True)
 class ConvWinograd(GridKernel):
     """x, y: (N, C, depth, height, width), y in channel blocks. rows, columns: the transforms along height and width;
-    the taps along the depth are multiplied one by one, with the transformed tiles of one slice each.
+    the taps along the depth are multiplied one by one, with the transformed tiles of one slice each. down, across: the
+    parts of the windows along height and width, which are multiplied like further channels, part after part.
 
     Channels of a group fill whole blocks where there is more than one group.
     part: 'input' writes the transformed tiles, [tile groups][points][C blocks][tile][lanes]; 'output' multiplies
@@ -44,6 +48,8 @@ class ConvWinograd(GridKernel):
     geometry: Geometry
     rows: Transform
     columns: Transform
+    down: Parts
+    across: Parts
     groups: int
     blocks: int
     tile: int
@@ -55,6 +61,7 @@ class ConvWinograd(GridKernel):
         return (
             f"F({self.rows.outputs}x{self.columns.outputs}, {self.rows.taps}x{self.columns.taps})"
             f"{f' dilation {self.apart}' if max(self.apart) > 1 else ''}"
+            f"{f' of {self.down.count}x{self.across.count} parts' if self.parts > 1 else ''}"
             f"{f' of {self.depth_taps} slices' if self.depth_taps > 1 else ''} {step}, "
             f"groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
             f"{self.tile} tiles x {self.blocks} x {self.width} channels"
@@ -87,23 +94,58 @@ class ConvWinograd(GridKernel):
         return self.rows.points * self.columns.points
 
     @property
-    def in_blocks(self) -> int:
-        return -(-self.x.spec.shape[1] // self.width)
+    def parts(self) -> int:
+        """Of a window."""
+        return self.down.count * self.across.count
+
+    @property
+    def part_blocks(self) -> int:
+        """Blocks of input channels of one part and group."""
+        return -(-self.x.spec.shape[1] // (self.width * self.groups))
 
     @property
     def steps(self) -> int:
-        """Blocks of input channels that one output channel depends on."""
-        return self.in_blocks // self.groups
+        """Blocks of input channels that one output channel depends on, of all parts."""
+        return self.parts * self.part_blocks
+
+    @property
+    def in_blocks(self) -> int:
+        return self.groups * self.steps
+
+    @property
+    def in_channels(self) -> int:
+        """Input channels that one output channel depends on, of all parts."""
+        return self.parts * self.x.spec.shape[1] // self.groups
 
     @property
     def rest(self) -> int:
-        """Channels of the last block where these are fewer; the others are padding."""
+        """Channels of the last block of a part where these are fewer; the others are padding."""
         return self.x.spec.shape[1] % self.width
 
     @property
     def count(self) -> str:
         """C text: channels of the block that is multiplied."""
-        return f"(step == {self.steps - 1} ? {self.rest} : {self.width})" if self.rest else str(self.width)
+        if not self.rest:
+            return str(self.width)
+        last = f"step % {self.part_blocks}" if self.parts > 1 else "step"
+        return f"({last} == {self.part_blocks - 1} ? {self.rest} : {self.width})"
+
+    @property
+    def source_block(self) -> str:
+        """C text: the input's block that block `block` of all parts is read from."""
+        if self.parts == 1:
+            return "block"
+        own = f"block % {self.part_blocks}"
+        return own if self.groups == 1 else f"block / {self.steps} * {self.part_blocks} + {own}"
+
+    @property
+    def first_read(self) -> tuple[str, str]:
+        """C text: where the windows of a tile begin in part `part`, along height and width."""
+        _, top, left = self.geometry.before
+        return (
+            self.down.first_read("first_row", f"part / {self.across.count}", top),
+            self.across.first_read("ow", f"part % {self.across.count}", left),
+        )
 
     @property
     def channel_tiles(self) -> int:
@@ -274,25 +316,26 @@ class PackWinograd(PackFloats):
 
 def conv_winograd(
     part: str, x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry,
-    rows: Transform, columns: Transform, groups: int, target: Target, sizes: Sizes,
+    rows: Axis, columns: Axis, groups: int, target: Target, sizes: Sizes,
 ) -> ConvWinograd:  # fmt: skip
     """sizes: (blocks, tile), one of `winograd_tiles`."""
-    blocks, tile = sizes
+    (transform, down), (along, across), (blocks, tile) = rows, columns, sizes
     kernel = ConvWinograd(
-        part, x, y, extras, epilogue, geometry, rows, columns, groups, blocks, tile, Grid.of(1, target, y.block)
+        part, x, y, extras, epilogue, geometry, transform, along, down, across, groups, blocks, tile,
+        Grid.of(1, target, y.block),
     )  # fmt: skip
     return replace(kernel, grid=_grid(kernel, target))
 
 
 def winograd_tiles(
-    y: Access, rows: Transform, columns: Transform, groups: int, target: Target, geometry: Geometry
+    y: Access, rows: Axis, columns: Axis, groups: int, target: Target, geometry: Geometry
 ) -> list[Sizes]:
     """(blocks, tile) of every register tile whose products fit into private memory, best guess first."""
     n, k, depth, height, width = y.spec.shape
     (high, wide), depth_taps = pixels_apart(geometry), geometry.size[0]
-    count = tiles_along(height, rows.outputs, high) * tiles_along(width, columns.outputs, wide)
+    count = tiles_along(height, rows[0].outputs, high) * tiles_along(width, columns[0].outputs, wide)
     count *= 1 if depth_taps > 1 else n * depth
-    most = MAX_PATCH // (rows.points * columns.points * y.block)
+    most = MAX_PATCH // (rows[0].points * columns[0].points * y.block)
     return register_tiles(-(-k // (groups * y.block)), count, target.vector_registers, most)
 
 

@@ -11,11 +11,11 @@ from nnef_cl.codegen.ctypes import literal
 from nnef_cl.ir.dtype import F32
 
 POINTS = (
-    Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2), Fraction(3, 4),
-    Fraction(-3, 4),
+    Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2), Fraction(3, 2), Fraction(-2, 3), Fraction(3),
+    Fraction(-1, 3),
 )  # fmt: skip
-"""Where the polynomials are evaluated, besides infinity. Of the pairs that could be the last one, 3/4 costs the fewest
-digits; more points would cost too many."""
+"""Where the polynomials are evaluated, besides infinity. Pairs of a number and its negative reciprocal cost the fewest
+digits (Barabasz et al., 2018): of the fractions up to 4 with denominators up to 4, these."""
 
 Row = tuple[float, ...]
 Matrix = tuple[Row, ...]

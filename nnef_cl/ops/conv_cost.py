@@ -7,6 +7,7 @@ import math
 from nnef_cl.codegen.kernel import Candidate, Kernel
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect
 from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd
+from nnef_cl.codegen.kernels.space_to_depth import SpaceToDepth
 from nnef_cl.codegen.target import Target
 
 FMAS = 2
@@ -15,6 +16,8 @@ EFFICIENCY = 0.85
 """Of the products, while their operands come from the nearest caches."""
 INPUT_CYCLES, OUTPUT_CYCLES = 6, 6
 """Per transformed vector and point."""
+DEALT_CYCLES = 1.5
+"""Per element that is put where a part of a window reads it."""
 NEAR, SHARED = 768 << 10, 10 << 20
 """Bytes that stay in a unit's own cache, and in the cache of all."""
 SHARED_BYTES, MEMORY_BYTES = 24, 9
@@ -37,6 +40,8 @@ def _of_kernel(kernel: Kernel, target: Target) -> float:
     """What goes before a kernel for it alone is counted with it."""
     if isinstance(kernel, ConvWinograd):
         return 0.0 if kernel.part == "input" else _winograd(kernel, target)
+    if isinstance(kernel, SpaceToDepth):
+        return DEALT_CYCLES * kernel.y.spec.layout.volume(kernel.y.spec.shape) / target.compute_units
     return _direct(kernel, target) if isinstance(kernel, ConvDirect) else 0.0
 
 
@@ -59,7 +64,7 @@ def _tile_cycles(tile: int, blocks: int) -> float:
 
 def _direct(kernel: ConvDirect, target: Target) -> float:
     steps = kernel.depth * kernel.geometry.taps
-    items = kernel.grid.count
+    items = kernel.grid.count * (kernel.channel_groups if kernel.all_channels else 1)
     weights = 4 * kernel.channel_groups * steps * kernel.width * kernel.blocks
     compute = items * steps * _tile_cycles(kernel.tile, kernel.blocks) * _balanced(items, target)
     return compute + EXPOSED * weights / MEMORY_BYTES / target.compute_units
@@ -67,7 +72,7 @@ def _direct(kernel: ConvDirect, target: Target) -> float:
 
 def _winograd(kernel: ConvWinograd, target: Target) -> float:
     units, tiles, fused = target.compute_units, kernel.tile_groups * kernel.tile, kernel.part == "fused"
-    depth = kernel.depth_taps * kernel.steps * kernel.width
+    depth = kernel.depth_taps * kernel.in_channels
     panel = 4 * kernel.points * depth * kernel.blocks * kernel.width
     weights, transformed = panel * kernel.channel_tiles, 4 * kernel.group_size * (kernel.depth_taps if fused else 1)
     per_group = kernel.channel_tiles * kernel.points * depth * _tile_cycles(kernel.tile, kernel.blocks)

@@ -354,7 +354,7 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
     x, y = problem.inputs[0], problem.outputs[0]
     groups, geometry = _groups(problem), conv_geometry(problem)
     candidates = _fast_convolutions(problem, geometry, groups, target) if x.rank <= MOST_AXES else []
-    if not candidates or (x.layout.block == 1 and y.layout.block == 1):
+    if x.layout.block == 1 and y.layout.block == 1:
         candidates.append(_general(problem, geometry, groups, False, target))
     return candidates
 
@@ -365,9 +365,8 @@ def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target
     if problem.constants[1] is not None and problem.constants[2] is not None:
         direct = conv_candidate(problem, accesses, geometry, groups, target)
         if direct is not None:
-            found.append(direct)
-        found += winograd_candidates(problem, accesses, geometry, groups, target)
-        found = cheapest_first(found, target)
+            faster = winograd_candidates(problem, accesses, geometry, groups, target)
+            found = cheapest_first([direct, *faster], target)
         for special in (few_candidate, depthwise_rows_candidate, rows_candidate):
             one = special(problem, accesses, geometry, groups, target)
             found = found if one is None else [one, *found]

@@ -83,7 +83,8 @@ def test_estimates_prefer_large_tiles_on_large_maps_and_none_for_few_channels() 
 
 
 @pytest.mark.parametrize(
-    ("size", "attrs"), [(10, {}), (1, {}), (3, {"stride": [2, 2]}), (3, {"groups": 4})]
+    ("size", "attrs"),
+    [(1, {}), (1, {"stride": [2, 2]}), (2, {"stride": [2, 2]}), (3, {"stride": [2, 2], "dilation": [2, 2]}), (3, {"groups": 4})],
 )
 def test_only_where_it_is_right(size: int, attrs: dict[str, Any]) -> None:
     assert algorithms(32, 8, size, **attrs)[0].startswith("conv") and len(algorithms(32, 8, size, **attrs)) == 1
@@ -92,7 +93,15 @@ def test_only_where_it_is_right(size: int, attrs: dict[str, Any]) -> None:
 def test_groups_of_whole_blocks_and_other_windows() -> None:
     assert "winograd F4x4 fused" in algorithms(32, 8, groups=2)
     assert "winograd F4x4 fused" in algorithms(64, 27, 5) and "winograd F5x5 fused" in algorithms(64, 27, 2)
-    assert "winograd F2x2 fused" in algorithms(64, 27, 7) and "winograd F6x6 fused" not in algorithms(64, 27, 3)
+    assert "winograd F3x3 fused" in algorithms(64, 27, 6) and "winograd F6x6 fused" not in algorithms(64, 27, 3)
+
+
+def test_long_and_strided_windows_are_cut_into_parts() -> None:
+    assert "winograd F5x5 of 2x2 parts fused" in algorithms(64, 27, 7) and "winograd F2x2 fused" not in algorithms(64, 27, 7)
+    assert "winograd F4x4 of 3x3 parts fused" in algorithms(64, 27, 13)
+    assert algorithms(64, 28, 5, stride=[2, 2])[0].startswith("winograd F4x4 of 2x2 parts")
+    assert "winograd F4x4 of 4x4 parts fused" in algorithms(32, 28, 11, stride=[4, 4])
+    assert "winograd F5x4 of 2x1 parts fused" in algorithms(64, 28, 3, stride=[2, 1])
 
 
 def test_maps_smaller_than_a_tile() -> None:
