@@ -1,41 +1,46 @@
-## Space to depth: a row of a block of channels, lane after lane.
+## Space to depth: a row of a block of channels; a pixel's channels are gathered one by one and stored as a vector.
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 <%
     V, (_, CHANNELS, _, _, COLUMNS) = p.y.block, p.y.spec.shape
     _, C, _, H, W = p.x.spec.shape
-    STRIDE = p.across.stride
+    STRIDE, (BEGIN, END) = p.across.stride, p.inner
 %>\
 ${grid.function(p, p.arguments)}\
 {
 ${grid.loop(p.grid)}\
 ${grid.split(p.names, p.counts)}\
         __global float *to = y + ${p.y.at(["n", "block", "depth", "row", "0"])};
-        for (int lane = 0; lane < ${V}; ++lane, ++to) {
-            const int part = (block * ${V} + lane) / ${C}, c = (block * ${V} + lane) % ${C};
-            const int ih = ${p.row}, left = ${p.column("0")};
-            if (block * ${V} + lane >= ${CHANNELS}${f" || ih < 0 || ih >= {H}" if p.tested else ""}) {
-                for (int column = 0; column < ${COLUMNS}; ++column)
-                    to[column * ${V}] = 0.0f;
-                continue;
-            }
-            const int sh = ${p.source(1, "ih")};
-            __global const float *from = x + ${p.x.at(["n", "c", "depth", "sh", "0"])};
-            const int begin = clamp((${STRIDE - 1} - left) / ${STRIDE}, 0, ${COLUMNS});
-            const int end = clamp((${W + STRIDE - 1} - left) / ${STRIDE}, begin, ${COLUMNS});
-${outside("0", "begin")}\
-            for (int column = begin; column < end; ++column)
-                to[column * ${V}] = from[column * ${STRIDE} + left];
-${outside("end", COLUMNS)}\
+        // Of every lane: the row it reads, the column of x for the first one of y, and whether it reads x at all.
+        __global const float *from[${V}];
+        int left[${V}], read[${V}];
+        for (int lane = 0; lane < ${V}; ++lane) {
+            const int channel = min(block * ${V} + lane, ${CHANNELS - 1}), part = channel / ${C}, c = channel % ${C};
+            const int ih = ${p.row}, sh = ${f"clamp(ih, 0, {H - 1})" if p.tested else p.source(1, "ih")};
+            from[lane] = x + ${p.x.at(["n", "c", "depth", "sh", "0"])};
+            left[lane] = ${p.left};
+            read[lane] = -(block * ${V} + lane < ${CHANNELS}${f" && ih >= 0 && ih < {H}" if p.tested else ""});
         }
-    }
-}
-<%def name="outside(first, last)">\
-            for (int column = ${first}; column < ${last}; ++column) {
+        const int${V} inside = vload${V}(0, read);
+% for lane in range(V):
+        __global const float *f${lane} = from[${lane}] + left[${lane}];
+% endfor
+        for (int column = ${BEGIN}; column < ${END}; ++column) {
+            const float${V} value = (float${V})(${", ".join(f"f{lane}[column * {STRIDE}]" for lane in range(V))});
+            vstore${V}(select((float${V})(0.0f), value, inside), column, to);
+        }
+% for first, last in ((0, BEGIN), (END, COLUMNS)):
+% if first < last:
+        for (int column = ${first}; column < ${last}; ++column)
+            for (int lane = 0; lane < ${V}; ++lane) {
+                const int iw = column * ${STRIDE} + left[lane];
 % if p.tested:
-                to[column * ${p.y.block}] = 0.0f;
+                const int within = read[lane] && iw >= 0 && iw < ${W};
+                to[column * ${V} + lane] = within ? from[lane][iw] : 0.0f;
 % else:
-                const int iw = column * ${p.across.stride} + left;
-                to[column * ${p.y.block}] = from[${p.source(2, "iw")}];
+                to[column * ${V} + lane] = read[lane] ? from[lane][${p.source(2, "iw")}] : 0.0f;
 % endif
             }
-</%def>
+% endif
+% endfor
+    }
+}

@@ -49,8 +49,18 @@ class SpaceToDepth(GridKernel):
         """C text: the row of x that part `part` reads."""
         return self.down.first_read("row", f"part / {self.across.count}", self.before[0])
 
-    def column(self, index: str) -> str:
-        return self.across.first_read(index, f"part % {self.across.count}", self.before[1])
+    @property
+    def left(self) -> str:
+        """C text: the column of x that part `part` reads for the first column of y."""
+        return self.across.first_read("0", f"part % {self.across.count}", self.before[1])
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """First column of y for which every part reads inside x, and the one behind the last."""
+        offsets = [self.across.offset(part) - self.before[1] for part in range(self.across.count)]
+        stride, columns = self.across.stride, self.y.spec.shape[-1]
+        first = min(columns, max(0, -(min(offsets) // stride)))
+        return first, max(first, min(columns, (self.x.spec.shape[-1] - 1 - max(offsets)) // stride + 1))
 
     def source(self, axis: int, index: str) -> str:
         return border_index(self.border, index, self.x.spec.shape[2 + axis])

@@ -53,6 +53,10 @@ class Parts:
         piece, phase = divmod(part, self.phases)
         return phase + self.stride * (piece * self.taps + index)
 
+    def offset(self, part: int) -> int:
+        """Elements from the window's first tap to that of a part."""
+        return self.tap(part, 0) * self.dilation
+
     def first_read(self, output: str, part: str, before: int) -> str:
         """C text: the element that result `output` reads for the first tap of a part."""
         first = output if self.stride == 1 else f"{output} * {self.stride}"

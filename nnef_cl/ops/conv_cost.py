@@ -16,7 +16,7 @@ EFFICIENCY = 0.85
 """Of the products, while their operands come from the nearest caches."""
 INPUT_CYCLES, OUTPUT_CYCLES = 6, 6
 """Per transformed vector and point."""
-DEALT_CYCLES = 1.5
+DEALT_CYCLES = 1.2
 """Per element that is put where a part of a window reads it."""
 NEAR, SHARED = 768 << 10, 10 << 20
 """Bytes that stay in a unit's own cache, and in the cache of all."""
