@@ -15,7 +15,7 @@ ${grid.split(p.names, p.counts)}\
         int left[${V}], read[${V}];
         for (int lane = 0; lane < ${V}; ++lane) {
             const int channel = min(block * ${V} + lane, ${CHANNELS - 1}), part = channel / ${C}, c = channel % ${C};
-            const int ih = ${p.row}, sh = ${f"clamp(ih, 0, {H - 1})" if p.tested else p.source(1, "ih")};
+            const int ih = ${p.row}, sh = ${p.source(1, "ih")};
             from[lane] = x + ${p.x.at(["n", "c", "depth", "sh", "0"])};
             left[lane] = ${p.left};
             read[lane] = -(block * ${V} + lane < ${CHANNELS}${f" && ih >= 0 && ih < {H}" if p.tested else ""});

@@ -14,7 +14,7 @@ from nnef_cl.codegen.grid import Grid, GridKernel
 from nnef_cl.codegen.kernel import PackFloats, Sizes
 from nnef_cl.codegen.kernels.conv_direct import MAX_PATCH, register_tiles
 from nnef_cl.codegen.kernels.toom_cook import Transform, combination
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import Geometry, clamped_index, tested
 from nnef_cl.codegen.kernels.window_parts import Parts
 from nnef_cl.codegen.target import Target
 
@@ -22,10 +22,10 @@ from nnef_cl.ir.layout import Shape
 
 GROUPS_PER_UNIT = 4
 """Of the fused form: each group has transformed tiles of its own, which should stay in the cache."""
-Axis = tuple[Transform, Parts]
-"""The transform along one axis of a tile, and the parts of the windows whose taps it has."""
 COLUMNS = 1024
 """Filters that are transformed at once: what is in between stays in the cache."""
+Axis = tuple[Transform, Parts]
+"""The transform along one axis of a tile, and the parts of the windows whose taps it has."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +231,8 @@ class ConvWinograd(GridKernel):
         return {"input": ("group", "block", "t"), "output": ("ktile", "group"), "fused": ("group",)}[self.part]
 
     def source(self, axis: int, index: str) -> str:
-        """C text: where a coordinate reads; a tile may reach further than any window does, hence the clamp."""
-        extent = self.x.spec.shape[2 + axis]
-        mapped = border_index(self.geometry.border, index, extent)
-        return mapped if self.geometry.border == "replicate" else f"clamp({mapped}, 0, {extent - 1})"
+        """C text: where a coordinate reads."""
+        return clamped_index(self.geometry.border, index, self.x.spec.shape[2 + axis])
 
     @property
     def tested(self) -> bool:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.grid import Grid, GridKernel
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import Geometry, clamped_index, tested
 from nnef_cl.codegen.kernels.window_parts import Parts
 from nnef_cl.codegen.target import Target
 
 
 @dataclass(frozen=True)
 class SpaceToDepth(GridKernel):
-    """x: plain (N, C, depth, H, W). y: (N, parts x C, depth, height, width) in channel blocks: pixel (i, j) of a part
-    is what the window of result (i, j) reads for the part's first tap. A work-item makes a row of a block."""
+    """x: plain (N, C, depth, H, W), one group. y: (N, parts x C, depth, height, width) in channel blocks: pixel (i, j)
+    of a part is what the window of result (i, j) reads for the part's first tap. A work-item makes a row of a block."""
 
     stem: ClassVar[str] = "space_to_depth"
     x: Access
@@ -63,7 +63,8 @@ class SpaceToDepth(GridKernel):
         return first, max(first, min(columns, (self.x.spec.shape[-1] - 1 - max(offsets)) // stride + 1))
 
     def source(self, axis: int, index: str) -> str:
-        return border_index(self.border, index, self.x.spec.shape[2 + axis])
+        """C text: where a coordinate reads."""
+        return clamped_index(self.border, index, self.x.spec.shape[2 + axis])
 
     @property
     def tested(self) -> bool:
@@ -76,5 +77,4 @@ def space_to_depth(
     """geometry: of the whole windows."""
     top, left = geometry.before[1:]
     kernel = SpaceToDepth(x, y, *parts, (top, left), geometry.border, Grid.of(1, target, y.block))
-    grid = Grid.of(math.prod(kernel.counts), target, y.block, y.spec.shape[-1])
-    return SpaceToDepth(x, y, *parts, kernel.before, kernel.border, grid)
+    return replace(kernel, grid=Grid.of(math.prod(kernel.counts), target, y.block, y.spec.shape[-1]))

@@ -69,6 +69,12 @@ def border_index(border: str, index: str, extent: int) -> str:
     return index
 
 
+def clamped_index(border: str, index: str, extent: int) -> str:
+    """As `border_index`, for reads that may reach further outside than any window does."""
+    mapped = border_index(border, index, extent)
+    return mapped if border == "replicate" else f"clamp({mapped}, 0, {extent - 1})"
+
+
 def tested(border: str) -> bool:
     """Whether taps outside must be recognised instead of redirected."""
     return border in ("constant", "ignore")

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from nnef_cl.codegen.kernel import Pack, PackFloats
+from nnef_cl.codegen.kernel import PackFloats, PackInto
 from nnef_cl.codegen.kernels.window import Geometry
 
 from nnef_cl.ir.layout import Shape
@@ -15,7 +15,7 @@ from nnef_cl.ir.layout import Shape
 @dataclass(frozen=True)
 class Parts:
     """One axis of a window of `whole` taps. Its taps are dealt out to the phases of the stride, and those of a phase
-    are cut into `pieces` of `taps` neighbours; the last piece may reach beyond the window, where weights are zero.
+    are cut into `pieces` of `taps` neighbours. A part may reach beyond the window, where its weights are zero.
     """
 
     whole: int
@@ -25,7 +25,7 @@ class Parts:
 
     @staticmethod
     def of(geometry: Geometry, axis: int, pieces: int) -> Parts:
-        """The stride is 1, or the dilation, if there are several taps."""
+        """Where there are several taps, the stride or the dilation is 1."""
         size, stride = geometry.size[axis], geometry.stride[axis]
         return Parts(size, stride, geometry.dilation[axis] if size > 1 else 1, pieces)
 
@@ -87,7 +87,7 @@ class PackParts(PackFloats):
     high: Parts
     wide: Parts
     channels: int
-    pack: Pack
+    pack: PackInto
 
     def shape(self, filter: Shape) -> Shape:
         depth = filter[2] if len(filter) == 5 else 1
@@ -95,6 +95,13 @@ class PackParts(PackFloats):
         return self.pack.shape((filter[0], parts * self.channels, depth, self.high.taps, self.wide.taps))
 
     def __call__(self, filter: np.ndarray) -> np.ndarray:
+        return self.pack(self._split(filter))
+
+    def into(self, filter: np.ndarray, out: np.ndarray) -> None:
+        """Writes the packed array to `out`."""
+        self.pack.into(self._split(filter), out)
+
+    def _split(self, filter: np.ndarray) -> np.ndarray:
         k, c, *taps = filter.shape
         five = filter.reshape(k, c, *(1,) * (3 - len(taps)), *taps)
-        return self.pack(split_filter(five, self.high, self.wide, self.channels))
+        return split_filter(five, self.high, self.wide, self.channels)

@@ -64,9 +64,9 @@ def _tile_cycles(tile: int, blocks: int) -> float:
 
 def _direct(kernel: ConvDirect, target: Target) -> float:
     steps = kernel.depth * kernel.geometry.taps
-    items = kernel.grid.count * (kernel.channel_groups if kernel.all_channels else 1)
+    items, tiles = kernel.grid.count, kernel.channel_groups if kernel.all_channels else 1
     weights = 4 * kernel.channel_groups * steps * kernel.width * kernel.blocks
-    compute = items * steps * _tile_cycles(kernel.tile, kernel.blocks) * _balanced(items, target)
+    compute = items * tiles * steps * _tile_cycles(kernel.tile, kernel.blocks) * _balanced(items, target)
     return compute + EXPOSED * weights / MEMORY_BYTES / target.compute_units
 
 

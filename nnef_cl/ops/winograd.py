@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nnef_cl.codegen.access import Access
-from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Scratch, Sizes, Space
+from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Packed, PackInto, Scratch, Sizes, Space
 from nnef_cl.codegen.kernels.conv_direct import PackBias
 from nnef_cl.codegen.kernels.conv_winograd import (
     Axis,
@@ -36,7 +36,7 @@ MOST_OUTPUTS = {1: 6, 2: 5}
 MOST_PARTS = 36
 """Of a window."""
 MAX_SCRATCH = 1 << 28
-"""Bytes of transformed tiles."""
+"""Bytes of transformed tiles, and of parts that are put together before."""
 
 
 def winograd_candidates(
@@ -45,7 +45,7 @@ def winograd_candidates(
     """None where the windows, groups or layouts do not suit."""
     x, y, _ = accesses
     parts_of_blocks = any(spec.shape[1] // groups % y.block for spec in (x.spec, y.spec))
-    if y.block < 2 or (groups > 1 and parts_of_blocks):
+    if y.block < 2 or (groups > 1 and (parts_of_blocks or x.block == 1)):
         return []
     found = []
     for axes in _axes(geometry, x.spec, y.spec):
@@ -112,7 +112,8 @@ class _Source:
 
 
 def _source(accesses: Accesses, geometry: Geometry, axes: tuple[Axis, Axis], target: Target) -> _Source:
-    """Few channels of several parts fill vectors only together."""
+    """Channels of a plain tensor are gathered to vectors: once for all tiles where there are several parts, whose
+    channels fill vectors together."""
     (x, y, extras), ((rows, down), (columns, across)) = accesses, axes
     parts = down.count * across.count
     if parts == 1 or x.block > 1:
@@ -137,7 +138,7 @@ def _candidate(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target,
     axes: tuple[Axis, Axis], parts: tuple[str, ...], tiles: tuple[Sizes, ...], sizes: Sizes,
 ) -> Candidate | None:  # fmt: skip
-    """None where the transformed tiles would need too much memory."""
+    """None where what is between the launches would need too much memory."""
     source = _source(accesses, geometry, axes, target)
     kernels = [
         conv_winograd(part, *source.accesses, problem.epilogue, source.geometry, *source.axes, groups, target, sizes)
@@ -165,7 +166,7 @@ def _weights(
     problem: Problem, kernel: ConvWinograd, axes: tuple[Axis, Axis], source: _Source
 ) -> tuple[Operand, Operand]:
     (_, down), (_, across) = axes
-    pack: Pack = PackWinograd(kernel.rows, kernel.columns, kernel.width, kernel.blocks, kernel.depth_taps)
+    pack: PackInto = PackWinograd(kernel.rows, kernel.columns, kernel.width, kernel.blocks, kernel.depth_taps)
     if down.count * across.count > 1:
         channels = kernel.in_channels // (down.count * across.count)
         padded = channels if source.scratch else -(-channels // kernel.width) * kernel.width

@@ -206,23 +206,30 @@ class _Builder:
             self._alias(node)
             return
         at = len(self.draft)
-        for name in node.outputs:
-            self._allocate(name, self.graph.tensors[name], at)
+        for k, name in enumerate(node.outputs):
+            self._allocate(name, self.graph.tensors[name], at + self._first_use(node, candidate, Output(k)))
         for k, spec in enumerate(candidate.scratch):
-            self._allocate(f"{node.name}.scratch{k}", spec, at)
+            self._allocate(_scratch_name(node, k), spec, at + self._first_use(node, candidate, Scratch(k)))
+        used = set[Operand]()
         for launch in candidate.launches:
             if self._in_place(node, launch):
                 continue
+            used.update(launch.operands)
             arguments = tuple(self._argument(node, operand) for operand in launch.operands)
             for argument in arguments:
                 if isinstance(argument, Place):
                     self.spans[argument.root][1] = len(self.draft)
             step = Step(launch.kernel, (), node.name, node.op, candidate.algorithm, node.position)
             self.draft.append((step, arguments))
-        for k in range(len(candidate.scratch)):
-            self.spans[f"{node.name}.scratch{k}"][1] = len(self.draft) - 1
-        for name in node.inputs:
-            self._live_until(name, len(self.draft) - 1)
+        for k, name in enumerate(node.inputs):
+            if Input(k) not in used:
+                self._live_until(name, len(self.draft) - 1)
+
+    def _first_use(self, node: Node, candidate: Candidate, operand: Output | Scratch) -> int:
+        """Number of the launch that is the first to touch it; of joins and splits, which may take none, always 0."""
+        if node.op in (*JOINING, *SPLITTING):
+            return 0
+        return next((k for k, launch in enumerate(candidate.launches) if operand in launch.operands), 0)
 
     def _alias(self, node: Node) -> None:
         source, result = self._source(node.inputs[0]), node.outputs[0]
@@ -309,7 +316,7 @@ class _Builder:
             case Output(index):
                 return self.places[node.outputs[index]]
             case Scratch(index):
-                return self.places[f"{node.name}.scratch{index}"]
+                return self.places[_scratch_name(node, index)]
             case Packed(index, pack):
                 return self._weight(node.inputs[index], pack)
             case Input(index):
@@ -354,6 +361,10 @@ class _Builder:
 
     def _place(self, name: str, where: Mapping[str, Slot]) -> tuple[Buffer, TensorSpec]:
         return self._buffer(self._source(name), where), self.graph.tensors[name]
+
+
+def _scratch_name(node: Node, index: int) -> str:
+    return f"{node.name}.scratch{index}"
 
 
 def _specs(problem: Problem) -> tuple[TensorSpec, ...]:

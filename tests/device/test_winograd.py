@@ -79,6 +79,8 @@ STEMS = [
     conv((2, 3, 23, 19), 32, 7, 7, stride=[2, 2], padding=[(3, 3), (3, 3)]),
     conv((1, 1, 30, 29), 16, 11, 11, stride=[4, 4], padding=[(2, 3), (1, 0)], border="replicate"),
     conv((1, 4, 21, 24), 48, 9, 9, padding=[(4, 4), (4, 4)], border="reflect"),
+    conv((2, 2, 5, 5), 16, 3, 3, stride=[2, 2], padding=[(4, 4), (4, 4)], border="reflect"),
+    conv((1, 2, 6, 5), 16, 5, 5, stride=[2, 2], padding=[(6, 6), (5, 5)], border="reflect-even"),
     conv((3, 6, 16, 17), 16, 6, 6, stride=[2, 2], padding=[(2, 1), (-1, 3)]),
     conv((1, 2, 200), 24, 15, stride=[4], padding=[(40, 40)]),
     conv((1, 3, 4, 13, 11), 16, 3, 7, 5, stride=[1, 2, 2], padding=[(1, 1), (3, 3), (2, 2)]),
@@ -95,6 +97,7 @@ if OCLGRIND:  # every form of the kernel, as small as they come
     CASES += [conv((1, 20, 7, 9), 16, 3, 3, stride=[2, 2])]
     GAPS = [conv((1, 3, 4, 20), 16, 1, 2, dilation=[1, 18], padding=[(0, 0), (9, 9)])]
     STEMS = [conv((1, 3, 13, 11), 16, 5, 5, stride=[2, 2], padding=[(2, 2), (1, 3)])]
+    STEMS += [conv((1, 2, 5, 5), 16, 3, 3, stride=[2, 2], padding=[(4, 4), (4, 4)], border="reflect")]
 else:
     CASES += PARTS
     CASES += [conv((1, 130, 30, 29), 97, 3, 3), conv((3, 64, 14, 14), 64, 3, 3)]
