@@ -33,6 +33,8 @@ POINTS = {1: (10, 8, 6, 4), 2: (8, 6, 4)}
 """Of a tile along each of so many transformed axes: with more, digits are lost; with fewer, too little is won."""
 MOST_OUTPUTS = {1: 6, 2: 5}
 """Of a tile along an axis: with short windows, too, more outputs lose digits."""
+MOST_TERMS = {(1, 10): 2048, (2, 8): 512, (2, 6): 4096}
+"""Products that are added up for a point, by transformed axes and points along each: of more, digits are lost."""
 MOST_PARTS = 36
 """Of a window."""
 MAX_SCRATCH = 1 << 28
@@ -48,14 +50,14 @@ def winograd_candidates(
     if y.block < 2 or (groups > 1 and (parts_of_blocks or x.block == 1)):
         return []
     found = []
-    for axes in _axes(geometry, x.spec, y.spec):
+    for axes in _axes(geometry, x.spec, y.spec, groups):
         tiles = tuple(winograd_tiles(y, *axes, groups, target, geometry))
         for parts in (("fused",), ("input", "output")):
             found.append(_candidate(problem, accesses, geometry, groups, target, axes, parts, tiles, tiles[0]))
     return [candidate for candidate in found if candidate is not None]
 
 
-def _axes(geometry: Geometry, x: TensorSpec, y: TensorSpec) -> Iterator[tuple[Axis, Axis]]:
+def _axes(geometry: Geometry, x: TensorSpec, y: TensorSpec, groups: int) -> Iterator[tuple[Axis, Axis]]:
     """For windows of several taps along height, width or both, with the same number of points along both; of any number
     along the depth, if nothing but zeros is around."""
     sizes = geometry.size[1:]
@@ -68,7 +70,11 @@ def _axes(geometry: Geometry, x: TensorSpec, y: TensorSpec) -> Iterator[tuple[Ax
     count = sum(taps > s for taps, s in zip(sizes, geometry.stride[1:], strict=True))
     for points in POINTS.get(count, ()):
         rows, columns = (_axis(geometry, a, points, y.shape[2 + a], MOST_OUTPUTS[count]) for a in (1, 2))
-        if rows and columns and rows[1].count * columns[1].count <= MOST_PARTS:
+        if rows is None or columns is None:
+            continue
+        parts = rows[1].count * columns[1].count
+        terms = parts * geometry.size[0] * x.shape[1] // groups
+        if parts <= MOST_PARTS and terms <= MOST_TERMS.get((count, points), terms):
             yield rows, columns
 
 

@@ -104,6 +104,12 @@ def test_long_and_strided_windows_are_cut_into_parts() -> None:
     assert "winograd F5x4 of 2x1 parts fused" in algorithms(64, 28, 3, stride=[2, 1])
 
 
+def test_long_sums_take_fewer_points() -> None:
+    assert "winograd F4x4 fused" in algorithms(512, 9, 5) and "winograd F4x4 fused" not in algorithms(528, 9, 5)
+    assert "winograd F5x5 of 2x2 parts fused" not in algorithms(144, 9, 7)
+    assert "winograd F2x2 fused" in algorithms(528, 9, 5)
+
+
 def test_maps_smaller_than_a_tile() -> None:
     assert "winograd F4x4 fused" not in algorithms(64, 3) and "winograd F2x2 fused" in algorithms(64, 3)
     assert algorithms(64, 1) == ["conv_direct"]
