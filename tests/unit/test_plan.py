@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nnef_cl.codegen.kernel import Candidate
 from nnef_cl.codegen.target import Target
 
 from nnef_cl import passes
@@ -19,6 +20,7 @@ from nnef_cl.format.parser import parse_document
 from nnef_cl.importer import import_document, import_model
 from nnef_cl.ir.graph import Graph
 from nnef_cl.ops import INTERNAL, STANDARD
+from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import build_plan
 from nnef_cl.plan.records import Buffer, Plan
 
@@ -118,6 +120,21 @@ def test_a_slot_lives_until_its_last_reader() -> None:
     first = plan.steps[0].arguments[-1]
     assert last_read == len(plan.steps) - 1
     assert all(result != first for _, result in operands(plan)[1:last_read])
+
+
+def test_what_is_between_launches_lives_no_longer_than_they_need_it() -> None:
+    text = """version 1.0; graph g( x ) -> ( y ) { x = external(shape = [1, 64, 14, 14]); f = variable(shape = [64, 64, 3, 3], label = 'f');
+              y = conv(relu(conv(x, f)), f); }"""
+    filter = np.ones((64, 64, 3, 3), np.float32)
+    graph = passes.run(import_document(parse_document(text), STANDARD, lambda label, position: filter), OPS, TARGET)
+
+    def in_two_steps(problem: Problem, candidates: list[Candidate]) -> Candidate:
+        return next((c for c in candidates if "in two steps" in c.algorithm), candidates[0])
+
+    plan = build_plan(graph, OPS, TARGET, choose=in_two_steps)
+    check_no_hazards(plan)
+    image, tiles = 4 * 64 * 14 * 14, max(plan.bytes_of(result) for _, result in operands(plan))
+    assert tiles > image and plan.needed == tiles + image
 
 
 def test_reshapes_share_their_operand() -> None:
