@@ -105,10 +105,10 @@ class _Layout:
             return False
 
     def _any_blocked(self, node: Node, output: TensorSpec) -> bool:
-        """Whether an operand with all of the result's channels already lies in blocks."""
-        if self.eager and output.shape[1] > 1:
-            return True
-        return any(self._current(name).layout == self.block for name in node.inputs)
+        """Whether an operand with all of the result's channels already lies in blocks. A single channel stays plain."""
+        if output.shape[1] == 1:
+            return False
+        return self.eager or any(self._current(name).layout == self.block for name in node.inputs)
 
     def _current(self, name: str) -> TensorSpec:
         return self.builder.tensors[self.copies.get((name, self.block), name)]
