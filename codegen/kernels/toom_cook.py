@@ -14,8 +14,8 @@ POINTS = (
     Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2), Fraction(3, 2), Fraction(-2, 3), Fraction(3),
     Fraction(-1, 3),
 )  # fmt: skip
-"""Where the polynomials are evaluated, besides infinity. Pairs of a number and its negative reciprocal cost the fewest
-digits (Barabasz et al., 2018): of the fractions up to 4 with denominators up to 4, these."""
+"""Where the polynomials are evaluated, besides infinity. Pairs of a number and its negative reciprocal cost few digits
+(Barabasz et al., 2018)."""
 
 Row = tuple[float, ...]
 Matrix = tuple[Row, ...]

@@ -68,31 +68,31 @@ class Parts:
         return f"{first} + {phase}({part}) / {self.phases} * {self.step * self.taps} - ({before})"
 
 
-def split_filter(filter: np.ndarray, high: Parts, wide: Parts, channels: int) -> np.ndarray:
+def split_filter(filter: np.ndarray, down: Parts, across: Parts, channels: int) -> np.ndarray:
     """(K, C, depth, height, width) -> (K, parts x channels, depth, taps, taps): the weights of part after part, each
     with zeros from C on to `channels`."""
     k, c, depth = filter.shape[:3]
-    whole = np.zeros((k, high.count, wide.count, channels, depth, high.taps, wide.taps), np.float32)
-    for row, column in itertools.product(range(high.count), range(wide.count)):
-        taken = filter[:, :, :, high.tap(row, 0) :: high.stride, wide.tap(column, 0) :: wide.stride]
-        taken = taken[:, :, :, : high.taps, : wide.taps]
+    whole = np.zeros((k, down.count, across.count, channels, depth, down.taps, across.taps), np.float32)
+    for row, column in itertools.product(range(down.count), range(across.count)):
+        taken = filter[:, :, :, down.tap(row, 0) :: down.stride, across.tap(column, 0) :: across.stride]
+        taken = taken[:, :, :, : down.taps, : across.taps]
         whole[:, row, column, :c, :, : taken.shape[3], : taken.shape[4]] = taken
-    return whole.reshape(k, high.count * wide.count * channels, depth, high.taps, wide.taps)
+    return whole.reshape(k, down.count * across.count * channels, depth, down.taps, across.taps)
 
 
 @dataclass(frozen=True)
 class PackParts(PackFloats):
     """(K, C, taps...) -> `split_filter`, then `pack`. channels: of a part, padding included."""
 
-    high: Parts
-    wide: Parts
+    down: Parts
+    across: Parts
     channels: int
     pack: PackInto
 
     def shape(self, filter: Shape) -> Shape:
         depth = filter[2] if len(filter) == 5 else 1
-        parts = self.high.count * self.wide.count
-        return self.pack.shape((filter[0], parts * self.channels, depth, self.high.taps, self.wide.taps))
+        parts = self.down.count * self.across.count
+        return self.pack.shape((filter[0], parts * self.channels, depth, self.down.taps, self.across.taps))
 
     def __call__(self, filter: np.ndarray) -> np.ndarray:
         return self.pack(self._split(filter))
@@ -104,4 +104,4 @@ class PackParts(PackFloats):
     def _split(self, filter: np.ndarray) -> np.ndarray:
         k, c, *taps = filter.shape
         five = filter.reshape(k, c, *(1,) * (3 - len(taps)), *taps)
-        return split_filter(five, self.high, self.wide, self.channels)
+        return split_filter(five, self.down, self.across, self.channels)

@@ -360,7 +360,8 @@ def conv(problem: Problem, target: Target) -> list[Candidate]:
 
 
 def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target: Target) -> list[Candidate]:
-    """Tiles first where the device is one for them, except where every channel is a group of its own."""
+    """Tiles first where the device is one for them, except where every channel is a group of its own. Algorithms that
+    are not exact only beside one that is."""
     accesses, found = _accesses(problem, _flat(problem, geometry)), list[Candidate]()
     if problem.constants[1] is not None and problem.constants[2] is not None:
         direct = conv_candidate(problem, accesses, geometry, groups, target)

@@ -80,7 +80,7 @@ def _axes(geometry: Geometry, x: TensorSpec, y: TensorSpec, groups: int) -> Iter
 
 def _axis(geometry: Geometry, axis: int, points: int, extent: int, most: int) -> Axis | None:
     """The parts that take the fewest products of all whose tiles have at most `points` points; None where there is no
-    tile of at least two of the `extent` results, and of at most `most`."""
+    tile of at least two of the `extent` results, and of at most `most`. Parts of one tap are not transformed."""
     best, fewest = None, math.inf
     if geometry.size[axis] <= geometry.stride[axis]:
         return Transform(1, 1), Parts.of(geometry, axis, 1)

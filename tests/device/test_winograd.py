@@ -1,4 +1,4 @@
-"""Every candidate of a convolution with few taps between blocked layouts, epilogue included, on every device."""
+"""Every candidate of a convolution with several taps that writes blocks, epilogue included, on every device."""
 
 from __future__ import annotations
 
