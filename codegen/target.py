@@ -17,6 +17,7 @@ class Target:
     separate_buffers: every tensor has a buffer of its own, for devices that see stray accesses between buffers.
     forward_progress: a work-group that has begun goes on whatever others do, as threads of an operating system do.
     divisible: requests at one time gain from having units of their own.
+    cache: of the last one that all units of a CPU share; 0 where groups of rows would only leave units idle.
     local_memory: real local memory that a work-group may use; 0 where local memory is ordinary memory.
     """
 
@@ -35,6 +36,7 @@ class Target:
     separate_buffers: bool = False
     forward_progress: bool = False
     divisible: bool = False
+    cache: int = 0
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 
     @property

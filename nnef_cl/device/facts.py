@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nnef_cl.device.opencl import opencl
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @dataclass(frozen=True)
 class DeviceInfo:
     """Plain facts about one device; sizes in bytes, 0 or '' where the driver does not tell.
 
-    alignment: of the start of a part of a buffer.
+    alignment: of the start of a part of a buffer. cache: the largest one, of a CPU also where its driver names another.
     type: 'cpu', 'gpu', 'accelerator', or 'custom' (anything else, and devices that claim to be several).
     vector_width: float32 lanes of the native vector. local_memory_real: local memory is not ordinary memory.
     source: 'pip' or 'system'. library: path of a pip runtime, else ''. index: 'platform:device'.
@@ -36,6 +39,7 @@ class DeviceInfo:
     max_allocation: int
     max_parameter_bytes: int
     alignment: int
+    cache: int
     unified_memory: bool
     fp16: bool
     fp64: bool
@@ -62,6 +66,7 @@ class Capabilities:
 
 def read_info(platform: Any, device: Any, index: str, source: str, library: str) -> DeviceInfo:
     """The facts of one device. A fact the driver refuses to tell is 0, '' or False."""
+    kind = type_word(_number(device, "type"))
     extensions = set(text_of(device, "extensions").split())
     return DeviceInfo(
         platform=text_of(platform, "name"),
@@ -69,7 +74,7 @@ def read_info(platform: Any, device: Any, index: str, source: str, library: str)
         platform_vendor=text_of(platform, "vendor"),
         name=text_of(device, "name"),
         vendor=text_of(device, "vendor"),
-        type=type_word(_number(device, "type")),
+        type=kind,
         version=text_of(device, "version"),
         opencl_c_version=text_of(device, "opencl_c_version"),
         driver_version=text_of(device, "driver_version"),
@@ -82,6 +87,7 @@ def read_info(platform: Any, device: Any, index: str, source: str, library: str)
         max_allocation=_number(device, "max_mem_alloc_size"),
         max_parameter_bytes=_number(device, "max_parameter_size"),
         alignment=_number(device, "mem_base_addr_align") // 8,
+        cache=max(_number(device, "global_mem_cache_size"), _largest_cache() if kind == "cpu" else 0),
         unified_memory=bool(_number(device, "host_unified_memory")),
         fp16="cl_khr_fp16" in extensions,
         fp64="cl_khr_fp64" in extensions,
@@ -97,6 +103,15 @@ def type_word(bits: int) -> str:
     kind = opencl().device_type
     words = {kind.CPU: "cpu", kind.GPU: "gpu", kind.ACCELERATOR: "accelerator"}
     return words.get(bits & ~kind.DEFAULT, "custom")
+
+
+def _largest_cache() -> int:
+    """Bytes of this machine's, as Linux counts them; 0 where nothing tells."""
+    try:
+        sizes = [path.read_text(encoding="ascii").strip() for path in CACHES.glob("index*/size")]
+    except OSError:
+        return 0
+    return max((int(size[:-1]) << 10 for size in sizes if size.endswith("K")), default=0)
 
 
 def _fact(thing: Any, name: str) -> Any:

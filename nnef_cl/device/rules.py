@@ -83,6 +83,7 @@ class Settings(_Record):
     separate_buffers: bool | None = None
     forward_progress: bool | None = None
     divisible: bool | None = None
+    cache: NonNegativeInt | None = None
     build_options: tuple[str, ...] | None = None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnef_cl.errors import RuleError
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.layout import Shape
 from nnef_cl.ir.tensor import Constant
@@ -68,6 +69,48 @@ def difference(one: Graph, many: Graph, times: int) -> str:
             place = f"{node.position}: " if node.position else ""
             return f"{place}{node.op} '{node.name}': with more rows {why}"
     return ""
+
+
+def has_rows(name: str, graph: Graph, rows: int) -> bool:
+    """Whether the tensor is computed or given, and so many extents long along its first axis."""
+    return name not in graph.constants and graph.tensors[name].shape[:1] == (rows,)
+
+
+def keeps_rows(node: Node, graph: Graph, ops: Table, rows: int) -> bool:
+    """Whether each of the `rows` rows of the node's results is computed from the same rows of what it reads and from
+    tensors that have none, whatever those rows are. graph: at any stage, after passes too."""
+    own = len(node.own_inputs)
+    kinds = [Kind.ROWS if has_rows(name, graph, rows) else Kind.OTHER for name in node.inputs]
+    shapes = [graph.tensors[name].shape for name in node.inputs]
+    result = graph.tensors[node.outputs[0]].shape
+    rule = _beside if ops[node.op].is_pointwise or node.op in POINTWISE else RULES.get(node.op) or INNER.get(node.op)
+    if rule is None or Kind.ROWS not in kinds[:own] or not all(has_rows(name, graph, rows) for name in node.outputs):
+        return False
+    if own < len(kinds) and not _beside({}, [Kind.ROWS, *kinds[own:]], [result, *shapes[own:]], result):
+        return False
+    return rule(node.attrs, kinds[:own], shapes[:own], result) and _infers(node, graph, ops, rows)
+
+
+def with_rows(node: Node, rows: int, count: int) -> Mapping[str, Any]:
+    """Attributes of a node that keeps rows, where it computes `count` of them at a time."""
+    changed = {name: (count, *node.attrs[name][1:]) for name in EXTENTS if node.attrs.get(name, ())[:1] == (rows,)}
+    return {**node.attrs, **changed} if count != rows else node.attrs
+
+
+def _infers(node: Node, graph: Graph, ops: Table, rows: int) -> bool:
+    """Whether one row of the inputs gives one row of the results, by the operation's own rule if it has one."""
+    if ops[node.op].infer is None:
+        return True
+
+    def one(name: str) -> Shape:
+        shape = graph.tensors[name].shape
+        return (1, *shape[1:]) if has_rows(name, graph, rows) else shape
+
+    try:
+        found = ops[node.op].infer_shapes([one(name) for name in node.own_inputs], with_rows(node, rows, 1))
+    except RuleError:
+        return False
+    return found == [one(name) for name in node.outputs]
 
 
 def _equal(a: Constant, b: Constant) -> bool:
@@ -179,3 +222,9 @@ RULES: Mapping[str, Rule] = {
     "pad": lambda attrs, kinds, shapes, result: tuple(attrs["padding"][0]) == (0, 0),
     "tile": lambda attrs, kinds, shapes, result: attrs["repeats"][0] == 1,
 }  # fmt: skip
+INNER: Mapping[str, Rule] = {
+    "map": _beside,
+    "reorder": _first_only,
+    "rowwise": lambda attrs, kinds, shapes, result: 0 not in attrs["axes"] and _beside(attrs, kinds, shapes, result),
+}
+"""Of operations that passes insert."""

@@ -9,6 +9,7 @@ from nnef_cl.ir.graph import Graph
 from nnef_cl.ir.verify import verify
 from nnef_cl.ops.base import Table
 from nnef_cl.passes.attend import attend
+from nnef_cl.passes.depth_first import depth_first
 from nnef_cl.passes.fold import fold
 from nnef_cl.passes.fuse import fuse
 from nnef_cl.passes.layout import layout
@@ -30,6 +31,7 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("attend", attend),
     ("layout", layout),
     ("rowwise", rowwise),
+    ("depth_first", depth_first),
 )
 """Name and function of every pass, in order."""
 
