@@ -43,6 +43,16 @@ class Kernel:
         return False
 
     @property
+    def stage_groups(self) -> int:
+        """How many work-groups a stage of a chain hands out."""
+        return self.global_size[0] // self.local_size[0]
+
+    @property
+    def called(self) -> tuple[Kernel, ...]:
+        """The kernels whose stage functions the code calls, each once."""
+        return ()
+
+    @property
     def workspaces(self) -> int:
         """How many arguments before the last, which is the result, are written, too: further results, or the kernel's
         own intermediate values."""

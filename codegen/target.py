@@ -37,6 +37,7 @@ class Target:
     forward_progress: bool = False
     divisible: bool = False
     cache: int = 0
+    near_cache: int = 0
     build_options: tuple[str, ...] = ("-cl-std=CL1.2",)
 
     @property

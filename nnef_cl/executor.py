@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnef_cl.codegen.kernel import Kernel, pack_into
-from nnef_cl.codegen.kernels.chain import DONE, Chain
+from nnef_cl.codegen.kernels.chain import DONE, Chain, stage_kernels
 from nnef_cl.device.ahead import Job, Launch
 from nnef_cl.device.cache import Cache
 from nnef_cl.device.manager import Device
@@ -171,7 +171,7 @@ def jobs_of(plan: Plan, cache: Cache) -> list[Job]:
 def _job(plan: Plan, kernels: Sequence[Kernel], cache: Cache) -> Job:
     steps = {step.kernel: step for step in reversed(plan.launches)}
     launches = [_launch(plan, steps[kernel]) for kernel in kernels]
-    parts = sum(len(kernel.kernels) if isinstance(kernel, Chain) else 1 for kernel in kernels)
+    parts = sum(max(1, len(stage_kernels([kernel]))) for kernel in kernels)
     return Job(program_source(kernels, cache, plan.name), plan.name, launches, parts)
 
 

@@ -32,8 +32,7 @@ class Stage:
 
     @property
     def groups(self) -> int:
-        """Work-groups of the kernel."""
-        return self.kernel.global_size[0] // self.kernel.local_size[0]
+        return self.kernel.stage_groups
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ class Chain(Kernel):
         return (1,)
 
     @property
-    def kernels(self) -> tuple[Kernel, ...]:
-        """Each different one once."""
+    def called(self) -> tuple[Kernel, ...]:
         return tuple(dict.fromkeys(stage.kernel for stage in self.stages))
 
     @property
@@ -110,6 +108,6 @@ class Chain(Kernel):
 
 
 def stage_kernels(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """What the chains among the kernels consist of."""
-    chains = [kernel for kernel in kernels if isinstance(kernel, Chain)]
-    return list(dict.fromkeys(kernel for chain in chains for kernel in chain.kernels))
+    """All kernels that these consist of, each behind those that it calls."""
+    called = dict.fromkeys(part for kernel in kernels for part in kernel.called)
+    return list(dict.fromkeys(each for part in called for each in (*stage_kernels([part]), part)))

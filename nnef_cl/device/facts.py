@@ -9,13 +9,14 @@ from typing import Any
 from nnef_cl.device.opencl import opencl
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+USUAL_NEAR = 1 << 19
 
 
 @dataclass(frozen=True)
 class DeviceInfo:
     """Plain facts about one device; sizes in bytes, 0 or '' where the driver does not tell.
 
-    alignment: of the start of a part of a buffer. cache: the largest one, of a CPU also where its driver names another.
+    alignment: of the start of a part of a buffer. cache, near_cache: of a CPU, the largest one and the next smaller.
     type: 'cpu', 'gpu', 'accelerator', or 'custom' (anything else, and devices that claim to be several).
     vector_width: float32 lanes of the native vector. local_memory_real: local memory is not ordinary memory.
     source: 'pip' or 'system'. library: path of a pip runtime, else ''. index: 'platform:device'.
@@ -40,6 +41,7 @@ class DeviceInfo:
     max_parameter_bytes: int
     alignment: int
     cache: int
+    near_cache: int
     unified_memory: bool
     fp16: bool
     fp64: bool
@@ -67,6 +69,7 @@ class Capabilities:
 def read_info(platform: Any, device: Any, index: str, source: str, library: str) -> DeviceInfo:
     """The facts of one device. A fact the driver refuses to tell is 0, '' or False."""
     kind = type_word(_number(device, "type"))
+    near, far = _caches(_number(device, "global_mem_cache_size")) if kind == "cpu" else (0, 0)
     extensions = set(text_of(device, "extensions").split())
     return DeviceInfo(
         platform=text_of(platform, "name"),
@@ -87,7 +90,8 @@ def read_info(platform: Any, device: Any, index: str, source: str, library: str)
         max_allocation=_number(device, "max_mem_alloc_size"),
         max_parameter_bytes=_number(device, "max_parameter_size"),
         alignment=_number(device, "mem_base_addr_align") // 8,
-        cache=max(_number(device, "global_mem_cache_size"), _largest_cache() if kind == "cpu" else 0),
+        cache=far,
+        near_cache=near,
         unified_memory=bool(_number(device, "host_unified_memory")),
         fp16="cl_khr_fp16" in extensions,
         fp64="cl_khr_fp64" in extensions,
@@ -105,13 +109,15 @@ def type_word(bits: int) -> str:
     return words.get(bits & ~kind.DEFAULT, "custom")
 
 
-def _largest_cache() -> int:
-    """Bytes of this machine's, as Linux counts them; 0 where nothing tells."""
+def _caches(told: int) -> tuple[int, int]:
+    """Bytes of the largest cache and of the next smaller one, as Linux counts them; elsewhere what the driver told, and
+    what processors usually have."""
     try:
-        sizes = [path.read_text(encoding="ascii").strip() for path in CACHES.glob("index*/size")]
+        texts = [path.read_text(encoding="ascii").strip() for path in CACHES.glob("index*/size")]
     except OSError:
-        return 0
-    return max((int(size[:-1]) << 10 for size in sizes if size.endswith("K")), default=0)
+        texts = []
+    sizes = sorted({int(text[:-1]) << 10 for text in texts if text.endswith("K")})
+    return (sizes[-2], sizes[-1]) if len(sizes) > 1 else (min(told, USUAL_NEAR), told)
 
 
 def _fact(thing: Any, name: str) -> Any:

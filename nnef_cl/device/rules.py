@@ -84,6 +84,7 @@ class Settings(_Record):
     forward_progress: bool | None = None
     divisible: bool | None = None
     cache: NonNegativeInt | None = None
+    near_cache: NonNegativeInt | None = None
     build_options: tuple[str, ...] | None = None
 
 

@@ -40,7 +40,8 @@ def make_target(
         local_memory=info.local_memory if info.local_memory_real else 0,
         forward_progress=is_cpu,
         divisible=is_cpu,
-        cache=info.cache if is_cpu else 0,
+        cache=info.cache,
+        near_cache=info.near_cache,
     )
     if tried is not None:
         tried = rules.trusted(info, tried)

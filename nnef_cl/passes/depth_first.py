@@ -1,8 +1,10 @@
-"""Compute a batch depth-first: groups of its rows through many operations, where whole tensors leave the caches."""
+"""Compute a batch depth-first, row by row through many operations, where whole tensors would leave the caches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -13,167 +15,228 @@ from nnef_cl.ops.base import Table
 from nnef_cl.ops.rows import has_rows, keeps_rows, with_rows
 
 SHARE = 4
-"""Of the last cache a node's tensors may fill one part in so many: the next node's must be there beside them, and what
-else the machine does."""
+"""Of the last cache the tensors of a node may fill one part in so many: those of its neighbours must be there, too, and
+it is not ours alone."""
+NEAR = 0.3
+"""A byte from the last cache takes about as long as this part of one from memory."""
 STEP_BYTES = 1 << 15
-"""A kernel's start takes about as long as so many bytes of memory do."""
-JOINS = ("concat", "stack", "split", "unstack")
-"""Of one row they need no copies."""
+"""The workers' meeting behind an operation takes about as long as so many bytes from memory."""
+COPIES = ("concat", "stack", "split", "unstack")
+"""Of one row they are parts of the same memory."""
+POINTER_BYTES = 8
+ALIASES = ("reshape", "squeeze", "unsqueeze")
+"""Operations whose result is the same memory as their input."""
 
 
 def depth_first(graph: Graph, ops: Table, target: Target) -> Graph:
-    """Nodes that compute each row of a batch from the same row alone do so for a few rows at a time, one node after
-    another, before the next rows. How many is chosen for each node by the bytes that would come from memory."""
+    """Neighbouring operations that compute each row of a batch from the same row alone become one, `by_rows`, which
+    takes a row through all of them before the next; each unit of the device has rows of its own. Which they are is
+    chosen by the bytes that come from memory either way."""
     rows = _rows(graph)
-    if rows < 2 or not target.cache:
+    workers = target.compute_units
+    if not target.cache or rows < max(2, workers):
         return graph
-    apart = [keeps_rows(node, graph, ops, rows) for node in graph.nodes]
-    if not any(apart):
+    free = [keeps_rows(node, graph, ops, rows) for node in graph.nodes]
+    if not any(free):
         return graph
-    counts = _counts(graph, apart, rows, target.cache // SHARE)
-    if set(counts) == {rows}:
+    deep = _deep(graph, free, _Caches(rows, workers, target.near_cache, target.cache // SHARE))
+    if not any(deep):
         return graph
-    return _Unrolled(graph, rows, counts).build()
+    most = target.max_argument_bytes // POINTER_BYTES - 2  # the workers' own memory and the counters of a chain
+    return _ByRows(graph, rows, rows - rows % workers, most).build(deep)
 
 
 def _rows(graph: Graph) -> int:
-    """Extent of the inputs' first axis, 1 where they have no common one."""
-    extents = {graph.tensors[name].shape[:1] for name in graph.inputs}
-    return extents.pop()[0] if len(extents) == 1 and () not in extents else 1
+    """The first extent that most inputs have."""
+    extents = Counter(graph.tensors[name].shape[0] for name in graph.inputs if graph.tensors[name].shape)
+    return max(extents, key=lambda extent: (extents[extent], extent), default=1)
 
 
-# How many rows at a time --------------------------------------------------------------------------------------
-def _counts(graph: Graph, apart: Sequence[bool], rows: int, cache: int) -> list[int]:
-    """Of each node the rows it computes at a time: of all sequences the one that takes least from memory."""
-    sizes = _sizes(rows)
-    best = dict.fromkeys(sizes, 0.0)
-    came: list[dict[int, int]] = []
-    for node, free in zip(graph.nodes, apart, strict=True):
-        before, best, origin = best, {}, {}
-        for count in sizes if free else [rows]:
-            reached = {old: cost + (old != count) * STEP_BYTES for old, cost in before.items()}
-            origin[count] = min(reached, key=lambda old: (reached[old], -old))
-            best[count] = reached[origin[count]] + _traffic(node, graph, rows, count, cache)
-        came.append(origin)
-    count = min(best, key=lambda count: (best[count], -count))
-    counts = []
-    for origin in reversed(came):
-        counts.append(count)
-        count = origin[count]
-    return counts[::-1]
-
-
-def _sizes(rows: int) -> list[int]:
-    """Group sizes, each a multiple of the one before: halves of the whole where it can be halved."""
-    sizes = [rows]
-    while sizes[-1] > 1:
-        size = sizes[-1]
-        sizes.append(size // next(n for n in range(2, size + 1) if size % n == 0))
-    return sizes[::-1]
-
-
-def _traffic(node: Node, graph: Graph, rows: int, count: int, cache: int) -> float:
-    """Bytes from and to memory, roughly, of a node that computes so many rows at a time."""
-    names = (*node.inputs, *node.outputs)
-    fixed = sum(graph.tensors[name].bytes for name in names if not has_rows(name, graph, rows))
-    each = sum(graph.tensors[name].bytes for name in names if has_rows(name, graph, rows)) / rows
-    spilled = each * count + fixed > cache
-    moved = (each * count + fixed if spilled else 0) + (each * count if node.op in JOINS and count > 1 else 0)
-    return rows / count * (moved + STEP_BYTES)
-
-
-# The graph ------------------------------------------------------------------------------------------------------
-Span = tuple[int, int]
-"""Rows, from the first up to the last one excluded."""
-
-
+# Which operations ---------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class _Segment:
-    """Neighbouring nodes that compute as many rows at a time."""
+class _Caches:
+    """near: bytes of each worker's own cache; far: of the part of the common one that is ours."""
 
-    count: int
-    nodes: tuple[Node, ...]
+    rows: int
+    workers: int
+    near: int
+    far: int
+
+    def price(self, own: float, all: float) -> float:
+        """Of a byte where each worker uses `own` bytes at one time and all of them `all`."""
+        return 0.0 if own <= self.near else NEAR if all <= self.far else 1.0
+
+    def by_layers(self, node: Node, graph: Graph) -> float:
+        """Bytes from memory, roughly, of a node that computes all rows."""
+        each, fixed = _bytes(node, graph, self.rows)
+        every = each * self.rows
+        moved = every + fixed + (every if node.op in COPIES else 0)
+        return self.price(every / self.workers + fixed, every + fixed) * moved + STEP_BYTES
+
+    def by_rows(self, node: Node, graph: Graph) -> float:
+        """The same where each worker has a row of its own."""
+        each, fixed = _bytes(node, graph, self.rows)
+        price = self.price(each + fixed, each * self.workers + fixed)
+        again = NEAR * fixed if node.op == "matmul" else 0  # a row is one line of the product: nothing hides this
+        return self.rows * (price * (each + fixed) + again)
 
 
-class _Unrolled:
-    """parts: of each tensor the rows that are there, under names of their own."""
+def _bytes(node: Node, graph: Graph, rows: int) -> tuple[float, int]:
+    """Of a row, and of what all rows have in common."""
+    names = (*dict.fromkeys(node.inputs), *node.outputs)
+    each = sum(graph.tensors[name].bytes for name in names if has_rows(name, graph, rows)) / rows
+    return each, sum(graph.tensors[name].bytes for name in names if not has_rows(name, graph, rows))
 
-    def __init__(self, graph: Graph, rows: int, counts: Sequence[int]) -> None:
-        self.graph, self.rows = graph, rows
+
+def _deep(graph: Graph, free: Sequence[bool], caches: _Caches) -> list[bool]:
+    """Of each node whether it is computed row by row: of all sequences the one that takes least from memory."""
+    costs = {False: 0.0, True: 0.0}
+    came: list[dict[bool, bool]] = []
+    for node, able in zip(graph.nodes, free, strict=True):
+        origin = {}
+        reached = {}
+        for deep in (False, True) if able else (False,):
+            ways = {before: cost + (before != deep) * STEP_BYTES for before, cost in costs.items()}
+            origin[deep] = min(ways, key=lambda before: ways[before])
+            own = caches.by_rows(node, graph) if deep else caches.by_layers(node, graph)
+            reached[deep] = ways[origin[deep]] + own
+        costs = reached
+        came.append(origin)
+    deep = min(costs, key=lambda each: costs[each])
+    found = []
+    for origin in reversed(came):
+        found.append(deep)
+        deep = origin[deep]
+    return found[::-1]
+
+
+# The graph ----------------------------------------------------------------------------------------------------
+class _ByRows:
+    """main: rows that the workers share evenly; the others are computed together. most: tensors that one operation may
+    read and write outside of it."""
+
+    def __init__(self, graph: Graph, rows: int, main: int, most: int) -> None:
+        self.graph, self.rows, self.main, self.most = graph, rows, main, most
+        self.consumers = graph.consumers()
         self.builder = GraphBuilder.like(graph)
         for name, constant in graph.constants.items():
             self.builder.add_constant(name, graph.tensors[name], constant)
-        pairs = groupby(zip(counts, graph.nodes, strict=True), key=lambda pair: pair[0])
-        self.segments = [_Segment(count, tuple(node for _, node in run)) for count, run in pairs]
-        self.parts: dict[str, dict[Span, str]] = {n: {(0, rows): n} for n in (*graph.inputs, *graph.variables)}
-        self.attrs = {
-            (node.name, count): with_rows(node, rows, count)
-            for count, node in zip(counts, graph.nodes, strict=True)
-        }
 
-    def build(self) -> Graph:
-        self._compute(self.segments, (0, self.rows))
-        for name in self.graph.results:
-            self._rows_of(name, (0, self.rows))
+    def build(self, deep: Sequence[bool]) -> Graph:
+        for together, run in groupby(zip(deep, self.graph.nodes, strict=True), key=lambda pair: pair[0]):
+            nodes = [node for _, node in run]
+            if together:
+                for part in self._that_fit(nodes):
+                    self._add(part)
+            else:
+                for node in nodes:
+                    self._keep(node)
         return self.builder.build()
 
-    def _compute(self, segments: Sequence[_Segment], span: Span) -> None:
-        """All segments for those rows, group by group of the segments that take the most rows at a time: what smaller
-        ones before them leave is read at once, and read at once by those behind them."""
-        if not segments:
+    def _that_fit(self, nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
+        """Parts with few enough tensors around them, cut where the fewest bytes go from one to the next."""
+        while self._arguments(nodes) > self.most and len(nodes) > 1:
+            end = next(n for n in range(len(nodes), 0, -1) if n == 1 or self._arguments(nodes[:n]) <= self.most)
+            cut = min(range((end + 1) // 2, end + 1), key=lambda n: (self._crossing(nodes, n), -n))
+            yield nodes[:cut]
+            nodes = nodes[cut:]
+        yield nodes
+
+    def _arguments(self, nodes: Sequence[Node]) -> int:
+        """At most: constants may be packed in several ways, of transposed convolutions one for each phase."""
+        made = {name for node in nodes for name in node.outputs}
+        inner = {id(node) for node in nodes}
+        packs = {name: 1 for node in nodes for name in node.inputs if name not in made}
+        for node in nodes:
+            if node.op == "deconv":
+                packs[node.inputs[1]] = math.prod(node.attrs["stride"])
+        return sum(packs.values()) + sum(self._leaves(name, inner) for name in made)
+
+    def _crossing(self, nodes: Sequence[Node], cut: int) -> int:
+        """Bytes that the nodes from number `cut` on read of what those before make."""
+        made = {name for node in nodes[:cut] for name in node.outputs}
+        return sum(self.graph.tensors[n].bytes for n in {name for node in nodes[cut:] for name in node.inputs} & made)
+
+    def _keep(self, node: Node) -> None:
+        self.builder.add_node(node, [self.graph.tensors[name] for name in node.outputs])
+
+    def _add(self, nodes: Sequence[Node]) -> None:
+        """Those that only give a result another shape for nodes outside come behind."""
+        made = {name for node in nodes for name in node.outputs}
+        inner = {id(node) for node in nodes}
+        results = [name for name in made if self._leaves(name, inner)]
+        behind = []
+        for node in reversed(nodes):
+            if node.op in ALIASES and node.name in results:
+                results.remove(node.name)
+                behind.append(node)
+                if node.inputs[0] in made and node.inputs[0] not in results:
+                    results.append(node.inputs[0])
+        if results:
+            self._add_rows(_live(nodes, results), [name for node in nodes for name in node.outputs if name in results])
+        for node in reversed(behind):
+            self._keep(node)
+
+    def _leaves(self, name: str, inner: Collection[int]) -> bool:
+        return name in self.graph.results or any(id(node) not in inner for node in self.consumers[name])
+
+    def _add_rows(self, nodes: Sequence[Node], results: Sequence[str]) -> None:
+        rest = self.rows - self.main
+        body = self._body(nodes, results)
+        parts = [self._named(name, "rows") if rest else name for name in results]
+        inputs = (*body.inputs, *body.constants)
+        attrs = {"body": body, "rows": self.main}
+        specs = [self._resized(name, self.main) for name in results]
+        self.builder.add_node(Node("by_rows", inputs, tuple(parts), attrs, position=nodes[0].position), specs)
+        if not rest:
             return
-        size = max(segment.count for segment in segments)
-        at = next(number for number, segment in enumerate(segments) if segment.count == size)
-        for first in range(span[0], span[1], size):
-            group = first, first + size
-            self._compute(segments[:at], group)
-            for node in segments[at].nodes:
-                self._add(node, group)
-            self._compute(segments[at + 1 :], group)
+        names = {name: self._sliced(name) for name in body.inputs if has_rows(name, self.graph, self.rows)}
+        for node in nodes:
+            names |= {name: self._named(name, "rest") for name in node.outputs}
+            self._copy(self.builder, node, names, rest)
+        for name, part in zip(results, parts, strict=True):
+            self.builder.add_node(Node("concat", (part, names[name]), (name,), {"axis": 0}), [self.graph.tensors[name]])
 
-    def _add(self, node: Node, span: Span) -> None:
-        whole = span == (0, self.rows)
-        inputs = tuple(self._rows_of(name, span) for name in node.inputs)
-        outputs = tuple(name if whole else self._declared(name, span) for name in node.outputs)
-        part = replace(node, inputs=inputs, outputs=outputs, attrs=self.attrs[node.name, span[1] - span[0]])
-        self.builder.add_node(part, [self._spec(name, span) for name in node.outputs])
-        for name, output in zip(node.outputs, outputs, strict=True):
-            self.parts.setdefault(name, {})[span] = output
+    def _body(self, nodes: Sequence[Node], results: Sequence[str]) -> Graph:
+        """What one row goes through, under the same names."""
+        builder = GraphBuilder(self.graph.name)
+        made = {name for node in nodes for name in node.outputs}
+        for name in dict.fromkeys(name for node in nodes for name in node.inputs if name not in made):
+            if name in self.graph.constants:
+                builder.add_constant(name, self.graph.tensors[name], self.graph.constants[name])
+            else:
+                builder.add_input(name, self._resized(name, 1))
+        for node in nodes:
+            self._copy(builder, node, {}, 1)
+        builder.outputs = list(results)
+        return builder.build()
 
-    def _rows_of(self, name: str, span: Span) -> str:
-        """The tensor that holds those rows, taken from larger parts or made of smaller ones; where it has no rows, the
-        tensor itself."""
-        parts = self.parts.get(name)
-        if parts is None or not has_rows(name, self.graph, self.rows):
-            return name
-        if span not in parts:
-            parts[span] = self._sliced(name, span) or self._joined(name, span)
-        return parts[span]
+    def _copy(self, builder: GraphBuilder, node: Node, names: dict[str, str], count: int) -> None:
+        """The node for `count` rows; names: of those of its tensors that have others."""
+        inputs, outputs = (tuple(names.get(n, n) for n in given) for given in (node.inputs, node.outputs))
+        attrs = with_rows(node, self.rows, count)
+        specs = [self._resized(name, count) for name in node.outputs]
+        builder.add_node(replace(node, inputs=inputs, outputs=outputs, attrs=attrs), specs)
 
-    def _sliced(self, name: str, span: Span) -> str | None:
-        """None where no part has all of the rows."""
-        for (first, last), part in self.parts[name].items():
-            if first <= span[0] and span[1] <= last:
-                attrs = {"axes": (0,), "begin": (span[0] - first,), "end": (span[1] - first,), "stride": ()}
-                result = self._declared(name, span)
-                self.builder.add_node(Node("slice", (part,), (result,), attrs), [self._spec(name, span)])
-                return result
-        return None
+    def _sliced(self, name: str) -> str:
+        attrs = {"axes": (0,), "begin": (self.main,), "end": (self.rows,), "stride": ()}
+        part = self._named(name, "rest")
+        self.builder.add_node(Node("slice", (name,), (part,), attrs), [self._resized(name, self.rows - self.main)])
+        return part
 
-    def _joined(self, name: str, span: Span) -> str:
-        found = self.parts[name]
-        parts, at = [], span[0]
-        while at < span[1]:
-            last = max(end for first, end in found if first == at and end <= span[1])
-            parts.append(found[at, last])
-            at = last
-        result = name if span == (0, self.rows) else self._declared(name, span)
-        self.builder.add_node(Node("concat", tuple(parts), (result,), {"axis": 0}), [self._spec(name, span)])
-        return result
-
-    def _declared(self, name: str, span: Span) -> str:
-        return self.builder.unique(f"{name}[{span[0]}:{span[1]}]")
-
-    def _spec(self, name: str, span: Span) -> TensorSpec:
+    def _resized(self, name: str, count: int) -> TensorSpec:
         spec = self.graph.tensors[name]
-        return replace(spec, shape=(span[1] - span[0], *spec.shape[1:]))
+        return replace(spec, shape=(count, *spec.shape[1:])) if has_rows(name, self.graph, self.rows) else spec
+
+    def _named(self, name: str, part: str) -> str:
+        return self.builder.unique(f"{name}.{part}")
+
+
+def _live(nodes: Sequence[Node], results: Collection[str]) -> list[Node]:
+    """Those that the results need."""
+    wanted, kept = set(results), []
+    for node in reversed(nodes):
+        if not wanted.isdisjoint(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    return kept[::-1]

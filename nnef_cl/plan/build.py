@@ -13,12 +13,13 @@ from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.kernel import Candidate, Flag, Input, Launch, Operand, Output, Pack, Packed, Scratch
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import ModelError, RuleError, UnsupportedError
-from nnef_cl.ir.dtype import DType
+from nnef_cl.ir.dtype import F32, DType
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.layout import Layout, Shape
 from nnef_cl.ir.tensor import Constant, TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.problem import make_problem
+from nnef_cl.plan.by_rows import OWN, Row, row_kernel
 from nnef_cl.plan.chain import join_steps
 from nnef_cl.plan.memory import Lifetime, Memory, Slot, assign_slots
 from nnef_cl.plan.records import Buffer, Copy, Fault, Plan, State, Step, Weight
@@ -89,7 +90,10 @@ def build_plan(
 
 
 class _Builder:
-    def __init__(self, graph: Graph, ops: Table, target: Target, choose: Choose) -> None:
+    def __init__(
+        self, graph: Graph, ops: Table, target: Target, choose: Choose, around: _Builder | None = None
+    ) -> None:
+        """around: of the plan that this one, for one row, is a part of; they have the same weights and flags."""
         self.graph, self.ops, self.target, self.choose = graph, ops, target, choose
         self.views = find_views(graph, target)
         self.places: dict[str, Place] = {}
@@ -103,20 +107,12 @@ class _Builder:
         self.draft: list[tuple[Step, tuple[Argument, ...]]] = []
         self.faults: list[Fault] = []
         self.loans: dict[str, int] = {}
+        if around is not None:
+            self.weights, self.records, self.faults = around.weights, around.records, around.faults
+            self.views = {name: view for name, view in self.views.items() if name not in graph.outputs}
 
     def build(self, apart: bool, lend: int | None) -> Plan:
-        for name in self.graph.inputs:
-            spec = self.graph.tensors[name]
-            if _too_large(spec):
-                raise UnsupportedError(f"input '{name}': {spec} {TOO_MANY}")
-            self._allocate(name, spec, 0)
-        for name, constant in self.graph.variables.items():
-            self._declare_state(name, constant)
-        for node in self.graph.nodes:
-            self._lower(node)
-        end = len(self.draft)
-        for name in self.graph.results:
-            self._live_until(name, end)
+        end = self._draft()
         moves = self._moves(end)
         if lend is not None:
             self._lend(lend, moves)
@@ -132,6 +128,34 @@ class _Builder:
             launches.steps, tuple(self.faults), tuple(self.states.values()), commits, launches.counters,
             tuple(self.sizes[root] for root in self.loans),
         )  # fmt: skip
+
+    def build_row(self) -> Row:
+        """The plan for one row of a batch, whose inputs and results lie in tensors of all rows."""
+        self._draft()
+        self.loans = {name: number for number, name in enumerate((*self.graph.inputs, *self.graph.outputs))}
+        memory = self._memory(())
+        steps = tuple(self._bound(step, arguments, memory.where) for step, arguments in self.draft)
+        return Row(steps, memory.arenas, len(self.graph.inputs))
+
+    def _draft(self) -> int:
+        """All steps, with places; returns how many they are."""
+        for name in self.graph.inputs:
+            spec = self.graph.tensors[name]
+            if _too_large(spec):
+                raise UnsupportedError(f"input '{name}': {spec} {TOO_MANY}")
+            self._allocate(name, spec, 0)
+        for name, constant in self.graph.variables.items():
+            self._declare_state(name, constant)
+        for node in self.graph.nodes:
+            self.position = node.position
+            if node.op == "by_rows":
+                self._compute_rows(node)
+            else:
+                self._lower(node)
+        end = len(self.draft)
+        for name in self.graph.results:
+            self._live_until(name, end)
+        return end
 
     def _outer(self) -> list[Place]:
         """Where inputs and outputs lie, but for those that are variables or constants."""
@@ -189,8 +213,33 @@ class _Builder:
             after.append((source, target, spec.bytes))
         return before + after
 
+    def _compute_rows(self, node: Node) -> None:
+        """One step that computes the rows of a batch one by one."""
+        body: Graph = node.attrs["body"]
+        row = _Builder(body, self.ops, self.target, self.choose, self).build_row()
+        names = (*body.inputs, *body.outputs)
+        strides = [self._stride(name, body) for name in names]
+        kernel, buffers = row_kernel(row, strides, node.attrs["rows"], self.target.compute_units)
+        at = len(self.draft)
+        for name in node.outputs:
+            self._allocate(name, self.graph.tensors[name], at)
+        own = self._allocate(_scratch_name(node, 0), TensorSpec((kernel.workers * kernel.bytes // F32.bytes,)), at)
+        arguments = tuple(
+            own if buffer == OWN else self._source(names[buffer.index]) if buffer.kind == "loan" else buffer
+            for buffer in buffers
+        )
+        for argument in arguments:
+            if isinstance(argument, Place):
+                self._extend(argument, at)
+        step = Step(kernel, (), node.name, node.op, f"{len(kernel.stages)} kernels", node.position)
+        self.draft.append((step, arguments))
+
+    def _stride(self, name: str, body: Graph) -> int:
+        """Bytes from a row to the next; 0 where all rows have the same tensor."""
+        spec = body.tensors[name]
+        return 0 if self.graph.tensors[name].shape == spec.shape else spec.bytes
+
     def _lower(self, node: Node) -> None:
-        self.position = node.position
         problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
         lower = self.ops[node.op].lower
         if lower is None:
@@ -218,7 +267,7 @@ class _Builder:
             arguments = tuple(self._argument(node, operand) for operand in launch.operands)
             for argument in arguments:
                 if isinstance(argument, Place):
-                    self.spans[argument.root][1] = len(self.draft)
+                    self._extend(argument, len(self.draft))
             step = Step(launch.kernel, (), node.name, node.op, candidate.algorithm, node.position)
             self.draft.append((step, arguments))
         for k, name in enumerate(node.inputs):
@@ -304,8 +353,11 @@ class _Builder:
 
     def _live_until(self, name: str, at: int) -> None:
         if name in self.places:
-            span = self.spans[self.places[name].root]
-            span[1] = max(span[1], at)
+            self._extend(self.places[name], at)
+
+    def _extend(self, place: Place, at: int) -> None:
+        span = self.spans[place.root]
+        span[1] = max(span[1], at)
 
     def _argument(self, node: Node, operand: Operand) -> Argument:
         """A tensor's place in an arena, or a buffer that is none."""

@@ -27,7 +27,7 @@ def join_steps(steps: Sequence[Step], target: Target) -> Launches:
     launches: list[Step] = []
     counters: list[int] = []
     for run in _runs(steps, target):
-        if len(run) == 1:
+        if len(run) == 1 and not (run[0].kernel.called and target.forward_progress):
             launches.append(run[0])
             continue
         chain, buffers = _chain(run, target)

@@ -21,7 +21,7 @@ CPU = DeviceInfo(
     platform_vendor="The pocl project", name="cpu-haswell", vendor="GenuineIntel", type="cpu",
     version="OpenCL 3.0", opencl_c_version="OpenCL C 1.2", driver_version="5.0", compute_units=8,
     vector_width=8, max_work_group=4096, local_memory=1 << 20, local_memory_real=False,
-    global_memory=1 << 34, max_allocation=1 << 31, max_parameter_bytes=1024, alignment=128, cache=1 << 25,
+    global_memory=1 << 34, max_allocation=1 << 31, max_parameter_bytes=1024, alignment=128, cache=1 << 25, near_cache=1 << 20,
     unified_memory=True,
     fp16=False, fp64=True, subgroups=False, source="system", library="", index="0:0",
 )  # fmt: skip

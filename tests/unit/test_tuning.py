@@ -39,7 +39,7 @@ GRAPH = passes.run(
     OPS, TARGET,
 )  # fmt: skip
 INFO = DeviceInfo(
-    "Platform", "OpenCL 3", "Vendor", "Device", "Vendor", "cpu", "3", "1.2", "7", 2, 16, 64, 0, False, 0, 0, 1024, 128, 0,
+    "Platform", "OpenCL 3", "Vendor", "Device", "Vendor", "cpu", "3", "1.2", "7", 2, 16, 64, 0, False, 0, 0, 1024, 128, 0, 0,
     True, False, False, False, "system", "", "0:0",
 )  # fmt: skip
 
