@@ -96,6 +96,8 @@ def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarr
             results, operands = [], [values[name] for name in node.inputs]
         elif node.op == "reorder":
             results = own
+        elif node.op == "by_rows":
+            results = by_rows(node.attrs["body"], node.attrs["rows"], dict(zip(node.inputs, own, strict=True)))
         elif node.op == "cast":
             results = [own[0].astype(graph.tensors[node.outputs[0]].dtype.api)]
         else:
@@ -105,6 +107,15 @@ def interpret(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarr
             results = [evaluate(node.epilogue, operands)]
         values.update(zip(node.outputs, results, strict=True))
     return values
+
+
+def by_rows(body: Graph, rows: int, values: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The results of the body for each of the first rows, one behind the other. values: of what it reads."""
+    found = []
+    for row in range(rows):
+        given = {n: values[n] if values[n].shape == body.tensors[n].shape else values[n][[row]] for n in body.inputs}
+        found.append(interpret(body, given))
+    return [np.concatenate([one[name] for one in found]) for name in body.outputs]
 
 
 def callable_of(attribute: Any) -> Any:

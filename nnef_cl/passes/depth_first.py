@@ -71,7 +71,7 @@ class _Caches:
         each, fixed = _bytes(node, graph, self.rows)
         every = each * self.rows
         moved = every + fixed + (every if node.op in COPIES else 0)
-        return self.price(every / self.workers + fixed, every + fixed) * moved + STEP_BYTES
+        return self.price(every / self.workers + fixed, every + fixed) * moved
 
     def by_rows(self, node: Node, graph: Graph) -> float:
         """The same where each worker has a row of its own."""
@@ -90,18 +90,22 @@ def _bytes(node: Node, graph: Graph, rows: int) -> tuple[float, int]:
 
 def _deep(graph: Graph, free: Sequence[bool], caches: _Caches) -> list[bool]:
     """Of each node whether it is computed row by row: of all sequences the one that takes least from memory."""
-    costs = {False: 0.0, True: 0.0}
+    costs = {False: 0.0}
     came: list[dict[bool, bool]] = []
+    computed: set[str] = set()
     for node, able in zip(graph.nodes, free, strict=True):
-        origin = {}
-        reached = {}
+        origin, reached = {}, {}
+        follows = not computed.isdisjoint(node.inputs)
         for deep in (False, True) if able else (False,):
-            ways = {before: cost + (before != deep) * STEP_BYTES for before, cost in costs.items()}
+            # Workers that take rows need not meet, but where a row begins.
+            meeting = {before: STEP_BYTES if not (deep and before and follows) else 0 for before in costs}
+            ways = {before: cost + meeting[before] for before, cost in costs.items()}
             origin[deep] = min(ways, key=lambda before: ways[before])
             own = caches.by_rows(node, graph) if deep else caches.by_layers(node, graph)
             reached[deep] = ways[origin[deep]] + own
         costs = reached
         came.append(origin)
+        computed.update(node.outputs)
     deep = min(costs, key=lambda each: costs[each])
     found = []
     for origin in reversed(came):
