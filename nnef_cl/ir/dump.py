@@ -54,13 +54,23 @@ def _content(graph: Graph, name: str) -> str:
 
 def _rows(graph: Graph, node: Node) -> Iterable[tuple[str, str, str]]:
     """The node with its first output, then further outputs and the steps of its epilogue."""
-    attrs = [f"{n} = {repr(v) if isinstance(v, str) else _plain(v)}" for n, v in node.attrs.items()]
+    attrs = [f"{n} = {_text(v)}" for n, v in node.attrs.items()]
     place = f"  # {node.position}" if node.position else ""
     text = f"= {node.op}({', '.join([*node.inputs, *attrs])}){place}"
     for number, name in enumerate(node.outputs):
         yield name, _spec(graph, name), text if number == 0 else f"  result {number + 1} of {node.name}"
     if node.epilogue is not None:
         yield from (("", "", f"  | {step}") for step in str(node.epilogue).split("; ") if step)
+    for body in node.attrs.values():
+        if isinstance(body, Graph):
+            inner = (row for each in body.nodes for row in _rows(body, each))
+            yield from ((f"  {name}" if name else "", spec, text) for name, spec, text in inner)
+
+
+def _text(attribute: Any) -> str:
+    if isinstance(attribute, Graph):
+        return f"{len(attribute.nodes)} nodes"
+    return repr(attribute) if isinstance(attribute, str) else str(_plain(attribute))
 
 
 def to_json(graph: Graph) -> dict[str, Any]:
@@ -121,6 +131,8 @@ def _plain(value: Any) -> Any:
     """Tuples as lists, mappings as dicts, numbers and records that JSON has not as strings."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, Graph):
+        return to_json(value)
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

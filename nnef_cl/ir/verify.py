@@ -77,6 +77,9 @@ class _Check:
             self._require(name in self.origins, f"{what} whose input '{name}' has no producer")
         self._require(bool(node.outputs), f"{what} without outputs")
         self._epilogue(node, what)
+        for body in node.attrs.values():
+            if isinstance(body, Graph):
+                _Check(body, f"{self.stage}, inside {what},").run()
         for name in node.outputs:
             self._produced(f"{what} with output '{name}'", name)
 

@@ -13,6 +13,8 @@ def count_flops(graph: Graph, ops: Table) -> int:
 
 def node_flops(node: Node, graph: Graph, ops: Table) -> int:
     """Floating-point operations of one node, 0 where its operation declares none."""
+    if node.op == "by_rows":
+        return int(node.attrs["rows"]) * count_flops(node.attrs["body"], ops)
     flops = ops[node.op].flops
     if flops is None:
         return 0

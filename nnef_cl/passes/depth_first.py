@@ -28,10 +28,10 @@ ALIASES = ("reshape", "squeeze", "unsqueeze")
 """Operations whose result is the same memory as their input."""
 
 
-def depth_first(graph: Graph, ops: Table, target: Target) -> Graph:
+def depth_first(graph: Graph, ops: Table, target: Target, eager: bool = False) -> Graph:
     """Neighbouring operations that compute each row of a batch from the same row alone become one, `by_rows`, which
     takes a row through all of them before the next; each unit of the device has rows of its own. Which they are is
-    chosen by the bytes that come from memory either way."""
+    chosen by the bytes that come from memory either way; eager: all that can, as tests want it."""
     rows = _rows(graph)
     workers = target.compute_units
     if not target.cache or rows < max(2, workers):
@@ -39,7 +39,8 @@ def depth_first(graph: Graph, ops: Table, target: Target) -> Graph:
     free = [keeps_rows(node, graph, ops, rows) for node in graph.nodes]
     if not any(free):
         return graph
-    deep = _deep(graph, free, _Caches(rows, workers, target.near_cache, target.cache // SHARE))
+    caches = _Caches(rows, workers, target.near_cache, target.cache // SHARE)
+    deep = free if eager else _deep(graph, free, caches)
     if not any(deep):
         return graph
     most = target.max_argument_bytes // POINTER_BYTES - 2  # the workers' own memory and the counters of a chain

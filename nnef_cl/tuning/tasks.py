@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ INEXACT = 1e-4
 @dataclass(frozen=True)
 class Task:
     """A problem that is to be measured. text: what its points are kept under. nodes: the network's nodes that pose it,
-    the first one with its tensors being `graph`. flops: of all nodes together."""
+    each as often as a run computes it, the first one with its tensors being `graph`. flops: of all nodes together."""
 
     text: str
     graph: Graph
@@ -69,18 +69,29 @@ def tasks_of(graph: Graph, ops: Table, target: Target) -> list[Task]:
     """graph: after all passes. Those with the most arithmetic first. Raises what build_plan raises."""
     build_plan(graph, ops, target)
     found: dict[str, Task] = {}
-    for node in graph.nodes:
+    for node, around, name, times in _choosing(graph):
         lower = ops[node.op].lower
         if lower is None:
             continue
-        problem = make_problem(node, graph.tensors, graph.constants, ops)
+        problem = make_problem(node, around.tensors, around.constants, ops)
         candidates = tuple(lower(problem, target))
         if not has_choice(candidates):
             continue
-        text, flops = problem_text(problem, target), node_flops(node, graph, ops)
-        known = found.get(text) or Task(text, alone(node, graph), candidates, (), 0)
-        found[text] = replace(known, nodes=(*known.nodes, node.name), flops=known.flops + flops)
+        text, flops = problem_text(problem, target), times * node_flops(node, around, ops)
+        known = found.get(text) or Task(text, alone(node, around), candidates, (), 0)
+        found[text] = replace(known, nodes=(*known.nodes, *(name,) * times), flops=known.flops + flops)
     return sorted(found.values(), key=lambda task: -task.flops)
+
+
+def _choosing(graph: Graph) -> Iterator[tuple[Node, Graph, str, int]]:
+    """Each node that kernels are chosen for, its graph, the node of the whole graph whose time is its own, and how
+    often a run computes it."""
+    for node in graph.nodes:
+        if node.op == "by_rows":
+            body: Graph = node.attrs["body"]
+            yield from ((inner, body, node.name, node.attrs["rows"]) for inner in body.nodes)
+        else:
+            yield node, graph, node.name, 1
 
 
 def alone(node: Node, graph: Graph) -> Graph:

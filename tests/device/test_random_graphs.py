@@ -51,9 +51,10 @@ class Writer:
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Graph:
+def graphs(draw: st.DrawFn, rows: tuple[int, int] = (1, 3)) -> Graph:
+    """rows: the first extent of the input, at least and at most."""
     writer = Writer()
-    first = (draw(st.integers(1, 3)), draw(st.sampled_from((1, 3, 8, 16, 24))), *draw(st.tuples(*[st.integers(1, 9)] * 2)))
+    first = (draw(st.integers(*rows)), draw(st.sampled_from((1, 3, 8, 16, 24))), *draw(st.tuples(*[st.integers(1, 9)] * 2)))
     writer.add(f"{{}} = external<scalar>(shape = {literal(list(first))});", first)
     for _ in range(draw(st.integers(1, 10))):
         names = list(writer.shapes)
