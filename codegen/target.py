@@ -17,7 +17,7 @@ class Target:
     separate_buffers: every tensor has a buffer of its own, for devices that see stray accesses between buffers.
     forward_progress: a work-group that has begun goes on whatever others do, as threads of an operating system do.
     divisible: requests at one time gain from having units of their own.
-    cache: of the last one that all units of a CPU share; 0 where groups of rows would only leave units idle.
+    cache, near_cache: of a CPU, the last one, which its units share, and the one before; 0 elsewhere.
     local_memory: real local memory that a work-group may use; 0 where local memory is ordinary memory.
     """
 

@@ -9,7 +9,7 @@ from nnef_cl.codegen.kernel import Kernel
 
 
 @dataclass(frozen=True)
-class Place:
+class RowPlace:
     """Where an argument of a kernel lies: in the argument number `pointer`, None: in the worker's own memory; from
     byte `offset` on, for each further row `stride` bytes further."""
 
@@ -23,7 +23,7 @@ class RowStage:
     """One kernel for one row, and a place for each of its arguments."""
 
     kernel: Kernel
-    places: tuple[Place, ...]
+    places: tuple[RowPlace, ...]
 
     @property
     def groups(self) -> int:
@@ -32,8 +32,8 @@ class RowStage:
 
 @dataclass(frozen=True)
 class ByRows(Kernel):
-    """All stages for one row, then all for the next: what a row leaves is in the caches of the worker that reads it,
-    and nobody waits for anybody.
+    """All stages for one row, then all for the next: what a stage leaves is in the caches of the worker that reads it,
+    and between stages nobody waits for anybody.
 
     reads, writes: arguments before the workers' own memory, and behind it. bytes: of that memory, for each worker.
     """
@@ -92,7 +92,7 @@ class ByRows(Kernel):
         return f"{stage.kernel.stage_name}({', '.join(map(_address, stage.places))}, group)"
 
 
-def _address(place: Place) -> str:
+def _address(place: RowPlace) -> str:
     base = "own" if place.pointer is None else f"p{place.pointer}"
     row = f" + row * {place.stride}l" if place.stride else ""
     return f"(__global void *)({base} + {place.offset}l{row})"

@@ -114,7 +114,7 @@ def _report(graph: Graph | None, stage: str, plan: Plan | None) -> dict[str, Any
 
 
 def graph_facts(graph: Graph) -> dict[str, Any]:
-    """A graph for JSON; values of constants are left out, attributes are text."""
+    """A graph for JSON; values of constants are left out, attributes are text but for those that are graphs."""
     return {
         "name": graph.name,
         "inputs": list(graph.inputs),
@@ -132,7 +132,10 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
         "nodes": [
             {
                 "op": node.op, "inputs": list(node.inputs), "outputs": list(node.outputs),
-                "attributes": {name: repr(value) for name, value in node.attrs.items()},
+                "attributes": {
+                    name: graph_facts(value) if isinstance(value, Graph) else repr(value)
+                    for name, value in node.attrs.items()
+                },
                 "epilogue": str(node.epilogue or ""), "position": str(node.position),
             }
             for node in graph.nodes

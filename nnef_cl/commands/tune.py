@@ -132,7 +132,7 @@ def _print(results: list[Result], gain: NetworkGain | None, total: int, device: 
     rest = f", {total - len(results)} not reached" if len(results) < total else ""
     known = sum(result.known for result in results)
     out.print(f"\n{len(results)} problems on {device}, {known} known before{rest}", soft_wrap=True)
-    before = sum(result.tuned.untuned * len(result.task.nodes) for result in results)
+    before = sum(result.tuned.untuned * result.task.times for result in results)
     saved = sum(result.saved for result in results)
     if before:
         out.print(
@@ -149,7 +149,7 @@ def _print(results: list[Result], gain: NetworkGain | None, total: int, device: 
 
 def _cells(result: Result) -> list[str]:
     tuned, untuned = result.tuned, result.task.untuned
-    nodes, tried = str(len(result.task.nodes)), "known" if result.known else str(result.tried)
+    nodes, tried = str(result.task.times), "known" if result.known else str(result.tried)
     if not tuned.points:
         return [result.task.title, nodes, str(untuned), "", "none works", "", "", tried]
     same = tuned.points[0] == untuned

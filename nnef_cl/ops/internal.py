@@ -24,9 +24,9 @@ def logarithm(rounding: str) -> str:
 OPS = (
     op("fragment map( operand: tensor<> ) -> ( result: tensor<> );", lower=lowering.pointwise),
     op("fragment reorder<?>( input: tensor<?> ) -> ( output: tensor<?> );", lower=lowering.reorder),
+    op("fragment by_rows( operands: tensor<>[] ) -> ( results: tensor<>[] );"),
     op("fragment ceil_log2( x: tensor<scalar> ) -> ( y: tensor<scalar> );", infer=pointwise,
        reference=quant.ceil_log2, expression=logarithm("0x7fffff"), flops=element_flops),
-    op("fragment by_rows( operands: tensor<>[] ) -> ( results: tensor<>[] );"),
     # Mantissas from the square root of 2 on (0x3504f4) carry into the exponent.
     op("fragment round_log2( x: tensor<scalar> ) -> ( y: tensor<scalar> );", infer=pointwise,
        reference=quant.round_log2, expression=logarithm("0x4afb0c"), flops=element_flops),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -21,30 +21,35 @@ NEAR = 0.3
 """A byte from the last cache takes about as long as this part of one from memory."""
 STEP_BYTES = 1 << 15
 """The workers' meeting behind an operation takes about as long as so many bytes from memory."""
+ROW_BYTES = 1 << 8
+"""The same of a kernel's start for one row."""
+MOST_ROWS = 1 << 16
+POINTER_BYTES = 8
 COPIES = ("concat", "stack", "split", "unstack")
 """Of one row they are parts of the same memory."""
-POINTER_BYTES = 8
 ALIASES = ("reshape", "squeeze", "unsqueeze")
 """Operations whose result is the same memory as their input."""
+UNDIVIDED = ("image", "gather")
+"""Operations that take all rows where some of them are computed another way: bytes have no kernel that copies them,
+and an index outside is an index of the user's tensor."""
 
 
 def depth_first(graph: Graph, ops: Table, target: Target, eager: bool = False) -> Graph:
     """Neighbouring operations that compute each row of a batch from the same row alone become one, `by_rows`, which
     takes a row through all of them before the next; each unit of the device has rows of its own. Which they are is
     chosen by the bytes that come from memory either way; eager: all that can, as tests want it."""
-    rows = _rows(graph)
-    workers = target.compute_units
-    if not target.cache or rows < max(2, workers):
+    rows, workers = _rows(graph), target.compute_units
+    if not target.cache or target.tiles or not max(2, workers) <= rows <= MOST_ROWS:
         return graph
-    free = [keeps_rows(node, graph, ops, rows) for node in graph.nodes]
+    left_out = UNDIVIDED if rows % workers else ()
+    free = [node.op not in left_out and keeps_rows(node, graph, ops, rows) for node in graph.nodes]
     if not any(free):
         return graph
     caches = _Caches(rows, workers, target.near_cache, target.cache // SHARE)
     deep = free if eager else _deep(graph, free, caches)
     if not any(deep):
         return graph
-    most = target.max_argument_bytes // POINTER_BYTES - 2  # the workers' own memory and the counters of a chain
-    return _ByRows(graph, rows, rows - rows % workers, most).build(deep)
+    return _ByRows(graph, rows, rows - rows % workers, target).build(deep)
 
 
 def _rows(graph: Graph) -> int:
@@ -63,47 +68,53 @@ class _Caches:
     near: int
     far: int
 
-    def price(self, own: float, all: float) -> float:
-        """Of a byte where each worker uses `own` bytes at one time and all of them `all`."""
-        return 0.0 if own <= self.near else NEAR if all <= self.far else 1.0
+    def price(self, own: float, common: float) -> float:
+        """Of a byte where each worker uses `own` bytes at one time and all of them `common`."""
+        return 0.0 if own <= self.near else NEAR if common <= self.far else 1.0
 
     def by_layers(self, node: Node, graph: Graph) -> float:
         """Bytes from memory, roughly, of a node that computes all rows."""
-        each, fixed = _bytes(node, graph, self.rows)
+        each, fixed = _bytes((*node.inputs, *node.outputs), graph, self.rows)
         every = each * self.rows
         moved = every + fixed + (every if node.op in COPIES else 0)
         return self.price(every / self.workers + fixed, every + fixed) * moved
 
-    def by_rows(self, node: Node, graph: Graph) -> float:
-        """The same where each worker has a row of its own."""
-        each, fixed = _bytes(node, graph, self.rows)
+    def by_rows(self, node: Node, graph: Graph, outside: Collection[str]) -> float:
+        """The same where each worker has a row of its own. outside: tensors of the node that are there for all rows."""
+        each, fixed = _bytes((*node.inputs, *node.outputs), graph, self.rows)
         price = self.price(each + fixed, each * self.workers + fixed)
         again = NEAR * fixed if node.op == "matmul" else 0  # a row is one line of the product: nothing hides this
-        return self.rows * (price * (each + fixed) + again)
+        whole = _bytes(outside, graph, self.rows)[0] * self.rows
+        edge = max(0.0, self.price(whole / self.workers, whole) - price) * whole
+        return self.rows * (price * (each + fixed) + again + ROW_BYTES) + edge
 
 
-def _bytes(node: Node, graph: Graph, rows: int) -> tuple[float, int]:
+def _bytes(names: Iterable[str], graph: Graph, rows: int) -> tuple[float, int]:
     """Of a row, and of what all rows have in common."""
-    names = (*dict.fromkeys(node.inputs), *node.outputs)
-    each = sum(graph.tensors[name].bytes for name in names if has_rows(name, graph, rows)) / rows
-    return each, sum(graph.tensors[name].bytes for name in names if not has_rows(name, graph, rows))
+    different = dict.fromkeys(names)
+    each = sum(graph.tensors[name].bytes for name in different if has_rows(name, graph, rows)) / rows
+    return each, sum(graph.tensors[name].bytes for name in different if not has_rows(name, graph, rows))
 
 
 def _deep(graph: Graph, free: Sequence[bool], caches: _Caches) -> list[bool]:
     """Of each node whether it is computed row by row: of all sequences the one that takes least from memory."""
     costs = {False: 0.0}
     came: list[dict[bool, bool]] = []
-    computed: set[str] = set()
+    results, computed = set(graph.results), set[str]()
     for node, able in zip(graph.nodes, free, strict=True):
         origin, reached = {}, {}
-        follows = not computed.isdisjoint(node.inputs)
+        left = results.intersection(node.outputs)
         for deep in (False, True) if able else (False,):
-            # Workers that take rows need not meet, but where a row begins.
-            meeting = {before: STEP_BYTES if not (deep and before and follows) else 0 for before in costs}
-            ways = {before: cost + meeting[before] for before, cost in costs.items()}
+            ways = {}
+            for before, cost in costs.items():
+                # What comes from a node before is a row's own only where that is computed row by row, too.
+                inner = computed.intersection(node.inputs) if deep and before else set[str]()
+                outside = left.union(set(node.inputs) - inner)
+                own = caches.by_rows(node, graph, outside) if deep else caches.by_layers(node, graph)
+                meetings = 0 if inner else 2 if deep else 1  # a group must save more than one
+                ways[before] = cost + own + meetings * STEP_BYTES
             origin[deep] = min(ways, key=lambda before: ways[before])
-            own = caches.by_rows(node, graph) if deep else caches.by_layers(node, graph)
-            reached[deep] = ways[origin[deep]] + own
+            reached[deep] = ways[origin[deep]]
         costs = reached
         came.append(origin)
         computed.update(node.outputs)
@@ -112,16 +123,26 @@ def _deep(graph: Graph, free: Sequence[bool], caches: _Caches) -> list[bool]:
     for origin in reversed(came):
         found.append(deep)
         deep = origin[deep]
-    return found[::-1]
+    return _several(found[::-1], graph)
+
+
+def _several(deep: Sequence[bool], graph: Graph) -> list[bool]:
+    """Without those that no other one is computed with: there is nothing that a row would keep in the caches."""
+    found: list[bool] = []
+    for is_deep, run in groupby(zip(deep, graph.nodes, strict=True), key=lambda pair: pair[0]):
+        nodes = [node for _, node in run]
+        found += [is_deep and sum(node.op not in ALIASES for node in nodes) > 1] * len(nodes)
+    return found
 
 
 # The graph ----------------------------------------------------------------------------------------------------
 class _ByRows:
-    """main: rows that the workers share evenly; the others are computed together. most: tensors that one operation may
-    read and write outside of it."""
+    """main: rows that the workers share evenly; the others are computed together."""
 
-    def __init__(self, graph: Graph, rows: int, main: int, most: int) -> None:
-        self.graph, self.rows, self.main, self.most = graph, rows, main, most
+    def __init__(self, graph: Graph, rows: int, main: int, target: Target) -> None:
+        self.graph, self.rows, self.main, self.target = graph, rows, main, target
+        # Of these the workers' own memory is one, and the counters of a chain.
+        self.most = target.max_argument_bytes // POINTER_BYTES - 2
         self.consumers = graph.consumers()
         self.builder = GraphBuilder.like(graph)
         for name, constant in graph.constants.items():
@@ -130,37 +151,60 @@ class _ByRows:
     def build(self, deep: Sequence[bool]) -> Graph:
         for together, run in groupby(zip(deep, self.graph.nodes, strict=True), key=lambda pair: pair[0]):
             nodes = [node for _, node in run]
-            if together:
-                for part in self._that_fit(nodes):
+            for part in self._that_fit(nodes) if together else [nodes]:
+                if together and self._fits(part):
                     self._add(part)
-            else:
-                for node in nodes:
-                    self._keep(node)
+                else:
+                    for node in part:
+                        self._keep(node)
         return self.builder.build()
 
     def _that_fit(self, nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
         """Parts with few enough tensors around them, cut where the fewest bytes go from one to the next."""
-        while self._arguments(nodes) > self.most and len(nodes) > 1:
-            end = next(n for n in range(len(nodes), 0, -1) if n == 1 or self._arguments(nodes[:n]) <= self.most)
-            cut = min(range((end + 1) // 2, end + 1), key=lambda n: (self._crossing(nodes, n), -n))
+        while nodes:
+            arguments, crossing = self._around(nodes)
+            cut = len(crossing)
+            if cut < len(nodes) or arguments > self.most:
+                allowed = range((cut + 1) // 2, cut + 1)
+                cut = min(allowed, key=lambda n: (crossing[n - 1], -n))
             yield nodes[:cut]
             nodes = nodes[cut:]
-        yield nodes
 
-    def _arguments(self, nodes: Sequence[Node]) -> int:
-        """At most: constants may be packed in several ways, of transposed convolutions one for each phase."""
-        made = {name for node in nodes for name in node.outputs}
+    def _around(self, nodes: Sequence[Node]) -> tuple[int, list[int]]:
+        """Arguments of the first nodes, as many as fit or one, and for each of them the bytes that go from it and those
+        before to others. Constants count for each node, because each may pack them in a way of its own."""
+        ends = {name: number for number, node in enumerate(nodes) for name in node.inputs}
         inner = {id(node) for node in nodes}
-        packs = {name: 1 for node in nodes for name in node.inputs if name not in made}
-        for node in nodes:
-            if node.op == "deconv":
-                packs[node.inputs[1]] = math.prod(node.attrs["stride"])
-        return sum(packs.values()) + sum(self._leaves(name, inner) for name in made)
+        leaving = {name for node in nodes for name in node.outputs if self._leaves(name, inner)}
+        made: set[str] = set()
+        read: set[str] = set()
+        open: set[str] = set()
+        constants, arguments, crossing = 0, 0, []
+        for number, node in enumerate(nodes):
+            constants += self._constants(node)
+            made.update(node.outputs)
+            read.update(name for name in node.inputs if name not in made and name not in self.graph.constants)
+            open.update(node.outputs)
+            open -= {name for name in (*node.inputs, *node.outputs) if ends.get(name, -1) <= number} - leaving
+            count = constants + len(read) + len(open)
+            if crossing and count > self.most:
+                break
+            arguments = count
+            crossing.append(sum(self.graph.tensors[name].bytes for name in open))
+        return arguments, crossing
 
-    def _crossing(self, nodes: Sequence[Node], cut: int) -> int:
-        """Bytes that the nodes from number `cut` on read of what those before make."""
-        made = {name for node in nodes[:cut] for name in node.outputs}
-        return sum(self.graph.tensors[n].bytes for n in {name for node in nodes[cut:] for name in node.inputs} & made)
+    def _constants(self, node: Node) -> int:
+        """Arguments for what the model holds, and for the flag that an index outside sets. Each phase of a transposed
+        convolution has a filter of its own."""
+        found = sum(name in self.graph.constants for name in node.inputs)
+        phases = math.prod(node.attrs["stride"]) - 1 if node.op == "deconv" else 0
+        return found + phases + (node.op == "gather")
+
+    def _fits(self, nodes: Sequence[Node]) -> bool:
+        """Whether a kernel can have these arguments, and a buffer hold what the workers need."""
+        names = {name for node in nodes for name in node.outputs}
+        own = self.target.compute_units * sum(self.graph.tensors[name].bytes for name in names) // self.rows
+        return self._around(nodes)[0] <= self.most and own <= (self.target.max_allocation or own)
 
     def _keep(self, node: Node) -> None:
         self.builder.add_node(node, [self.graph.tensors[name] for name in node.outputs])
@@ -183,6 +227,7 @@ class _ByRows:
             self._keep(node)
 
     def _leaves(self, name: str, inner: Collection[int]) -> bool:
+        """Whether others than the nodes `inner`, known by their ids, read it."""
         return name in self.graph.results or any(id(node) not in inner for node in self.consumers[name])
 
     def _add_rows(self, nodes: Sequence[Node], results: Sequence[str]) -> None:

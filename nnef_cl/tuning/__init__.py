@@ -33,7 +33,7 @@ class Result:
     @property
     def saved(self) -> float:
         """Seconds that the network should need less, by the measurements of the problem alone."""
-        return (self.tuned.untuned - self.tuned.seconds) * len(self.task.nodes)
+        return (self.tuned.untuned - self.tuned.seconds) * self.task.times
 
 
 def on_device(device: Device, ops: Table) -> Builder:

@@ -27,12 +27,14 @@ INEXACT = 1e-4
 @dataclass(frozen=True)
 class Task:
     """A problem that is to be measured. text: what its points are kept under. nodes: the network's nodes that pose it,
-    each as often as a run computes it, the first one with its tensors being `graph`. flops: of all nodes together."""
+    or in which others pose it, the first one with its tensors being `graph`. times: how often a run computes it. flops:
+    of all nodes together."""
 
     text: str
     graph: Graph
     candidates: tuple[Candidate, ...]
     nodes: tuple[str, ...]
+    times: int
     flops: int
 
     @property
@@ -78,8 +80,9 @@ def tasks_of(graph: Graph, ops: Table, target: Target) -> list[Task]:
         if not has_choice(candidates):
             continue
         text, flops = problem_text(problem, target), times * node_flops(node, around, ops)
-        known = found.get(text) or Task(text, alone(node, around), candidates, (), 0)
-        found[text] = replace(known, nodes=(*known.nodes, *(name,) * times), flops=known.flops + flops)
+        known = found.get(text) or Task(text, alone(node, around), candidates, (), 0, 0)
+        nodes = tuple(dict.fromkeys((*known.nodes, name)))
+        found[text] = replace(known, nodes=nodes, times=known.times + times, flops=known.flops + flops)
     return sorted(found.values(), key=lambda task: -task.flops)
 
 

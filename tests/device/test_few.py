@@ -16,6 +16,7 @@ from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.ops.base import Problem
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
+from tests.device.test_chained import opened
 from tests.device.test_winograd import conv, network
 
 CASES = [
@@ -44,7 +45,7 @@ DECONVOLUTIONS = [
 @pytest.mark.parametrize("one", [CASES[0], DECONVOLUTIONS[0]] if OCLGRIND else CASES + DECONVOLUTIONS, ids=lambda one: one.id)
 def test_few_results(one: Case, selector: str) -> None:
     graph, inputs = network(one)
-    with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:
+    with Session(graph, opened(selector, cache=0), STANDARD | INTERNAL) as session:
         got = session.run(inputs)["y"]
         width = session.plan.target.vector_width
         algorithms = {step.algorithm for step in session.plan.steps}

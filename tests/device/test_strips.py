@@ -7,9 +7,9 @@ from nnef_cl.codegen.kernels.conv_direct import MOST_REPEATED, ConvDirect
 
 from nnef_cl.conformance.case import Case
 from nnef_cl.conformance.harness import compare, interpret
-from nnef_cl.device import open_device
 from nnef_cl.ops import INTERNAL, STANDARD
 from nnef_cl.session import Session
+from tests.device.test_chained import opened
 from tests.device.test_winograd import conv, network
 
 CASES = [
@@ -24,7 +24,7 @@ CASES = [
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.id)
 def test_strips(one: Case, selector: str) -> None:
     graph, inputs = network(one)
-    with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:
+    with Session(graph, opened(selector, cache=0), STANDARD | INTERNAL) as session:
         got = session.run(inputs)["y"]
         kernels = [step.kernel for step in session.plan.steps if isinstance(step.kernel, ConvDirect)]
         blocked = session.plan.target.vector_width >= 4

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nnef_cl.codegen.kernels.by_rows import ByRows, Place
+from nnef_cl.codegen.kernels.by_rows import ByRows, RowPlace
 from nnef_cl.codegen.render import render_program
 from nnef_cl.codegen.target import Target
 
@@ -179,6 +179,20 @@ def test_rows_that_do_not_fit_either_stay_whole() -> None:
     assert all("t0" not in node.attrs["body"].tensors for node in chosen(network(4, 64, 362, 2)))
 
 
+@pytest.mark.parametrize("shape", ((4_000_000,), (400_001,), (60_000, 3), (8, 4)))
+def test_rows_of_a_few_bytes_stay_whole(shape: tuple[int, ...]) -> None:
+    """A kernel's start for each takes longer than they do."""
+    assert not chosen(made(f"x = external(shape = {list(shape)}); y = sin(x) * 2.0 + x;"))
+    assert not chosen(made(f"x = external(shape = {list(shape)}); a = softmax(x, axes = [{len(shape) - 1}]); y = sqrt(a) + x;"))
+
+
+def test_a_device_with_tiles_computes_layers() -> None:
+    """Work-groups there are no workers."""
+    target = replace(Target.gpu(), cache=CPU.cache, near_cache=CPU.near_cache)
+    graph = lowered(made(TEXTS["a branch"]), target)
+    assert depth_first(graph, OPS, target, eager=True) is graph
+
+
 def test_the_most_common_extent_counts() -> None:
     text = X + "z = external(shape = [1, 16, 1, 1]); a = sin(x) * z; y = softmax(a);"
     document = parse_document(
@@ -203,6 +217,24 @@ def test_few_enough_arguments(most: int) -> None:
     compare("split", interpret(found, x)["y"], interpret(graph, x)["y"], 1e-6)
 
 
+def test_what_has_too_many_arguments_alone_stays_whole() -> None:
+    parts = ", ".join(f"sin(x * {number}.5)" for number in range(40))
+    graph = made(X + f"y = concat([{parts}], axis = 1);")
+    found = in_rows(graph, max_argument_bytes=8 * 24)
+    assert [node.op for node in found.nodes][-1] == "concat"
+    x = {"x": np.random.default_rng(1).standard_normal(graph.tensors["x"].shape, np.float32)}
+    compare("parts", interpret(found, x)["y"], interpret(graph, x)["y"], 1e-6)
+
+
+def test_faults_name_the_users_tensors() -> None:
+    """Whichever rows they are found in."""
+    text = "x = external<integer>(shape = [5]); t = variable(shape = [6, 3], label = 't'); y = softmax(sin(gather(t, x, axis = 0)));"
+    graph = in_rows(made(text, {"t": (6, 3)}), compute_units=2)
+    assert rows_nodes(graph)
+    plan = build_plan(graph, OPS, CPU)
+    assert plan.faults and all(fault.message.startswith("'x' holds") for fault in plan.faults)
+
+
 # Plan --------------------------------------------------------------------------------------------------------
 def test_places() -> None:
     """Rows of inputs and results lie one behind the other, weights are everybody's, the rest is the worker's own."""
@@ -211,7 +243,7 @@ def test_places() -> None:
     kernel, row = step.kernel, 4 * 16 * 8 * 8
     assert (kernel.rows, kernel.workers, kernel.global_size, kernel.stage_groups) == (6, 2, (2,), 6)
     places = [place for stage in kernel.stages for place in stage.places]
-    assert {place.stride for place in places} == {0, row} and places[0] == Place(0, 0, row)
+    assert {place.stride for place in places} == {0, row} and places[0] == RowPlace(0, 0, row)
     own = [place for place in places if place.pointer is None]
     assert own and max(place.offset for place in own) + row <= kernel.bytes
     assert len(step.arguments) == kernel.reads + 1 + kernel.writes and kernel.workspaces == kernel.writes
