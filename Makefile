@@ -39,7 +39,7 @@ check: $(CHECK)/.stamp-tools
 	cd $(CHECK)/wheel && ../bin/mypy --cache-dir ../mypy-cache --config-file $(CURDIR)/pyproject.toml -p nnef_cl
 
 # Many short tests, each compiled alone: spread by test.
-SIMULATED := operations winograd patterns views images few subpixel strips conv_rows depth_first
+SIMULATED := operations winograd patterns views images few subpixel strips conv_rows by_rows
 check-kernels: $(VENV)/.stamp-check
 	NNEF_CL_TEST_OCLGRIND=1 $(BIN)/python $(PYTEST) --dist load -m "not slow" $(SIMULATED:%=tests/device/test_%.py) $(PYTEST_ARGS)
 
