@@ -179,7 +179,8 @@ class _ByRows:
         made: set[str] = set()
         read: set[str] = set()
         open: set[str] = set()
-        constants, arguments, crossing = 0, 0, []
+        crossing: list[int] = []
+        constants = arguments = 0
         for number, node in enumerate(nodes):
             constants += self._constants(node)
             made.update(node.outputs)
