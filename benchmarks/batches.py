@@ -52,9 +52,10 @@ def compare(name: str, model: Path, options: argparse.Namespace) -> float:
         pairs = [(milliseconds(layers, inputs), milliseconds(rows, inputs)) for _ in range(options.blocks)]
         gains = sorted(one / other for one, other in pairs)
         one, other = (statistics.median(column) / options.batch for column in zip(*pairs, strict=True))
+        before, after = (session.plan.arena_bytes / 1e6 for session in (layers, rows))
         print(f"{name:16} layer by layer {one:7.3f} ms an image, row by row {other:7.3f}, "
-              f"gain {statistics.median(gains):.2f} ({gains[0]:.2f} to {gains[-1]:.2f}), memory {layers.plan.arena_bytes / 1e6:.1f} and "
-              f"{rows.plan.arena_bytes / 1e6:.1f} MB", flush=True)  # fmt: skip
+              f"gain {statistics.median(gains):.2f} ({gains[0]:.2f} to {gains[-1]:.2f}), "
+              f"memory {before:.1f} and {after:.1f} MB", flush=True)  # fmt: skip
         return statistics.median(gains)
 
 

@@ -115,6 +115,8 @@ def _report(graph: Graph | None, stage: str, plan: Plan | None) -> dict[str, Any
 
 def graph_facts(graph: Graph) -> dict[str, Any]:
     """A graph for JSON; values of constants are left out, attributes are text but for those that are graphs."""
+    from nnef_cl.ir.graph import Graph
+
     return {
         "name": graph.name,
         "inputs": list(graph.inputs),

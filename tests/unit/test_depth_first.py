@@ -12,6 +12,7 @@ from nnef_cl.codegen.render import render_program
 from nnef_cl.codegen.target import Target
 
 from nnef_cl import passes
+from nnef_cl.commands.dump import graph_facts
 from nnef_cl.conformance.case import FAMILIES, cases_of
 from nnef_cl.conformance.harness import OPS, compare, family_graph, interpret
 from nnef_cl.format.parser import parse_document
@@ -283,4 +284,6 @@ def test_one_can_look_at_it() -> None:
     assert "body = 4 nodes, rows = 6" in lines[at] and [" = conv(" in line for line in lines].count(True) == 2
     (entry,) = [node for node in to_json(graph)["nodes"] if node["op"] == "by_rows"]
     assert [node["op"] for node in entry["attributes"]["body"]["nodes"]].count("conv") == 2
+    (facts,) = [node for node in graph_facts(graph)["nodes"] if node["op"] == "by_rows"]
+    assert [node["op"] for node in facts["attributes"]["body"]["nodes"]].count("conv") == 2
     assert count_flops(graph, OPS) == count_flops(lowered(made(TEXTS["a chain"])), OPS)
