@@ -68,6 +68,11 @@ class _Caches:
     near: int
     far: int
 
+    @property
+    def uneven(self) -> bool:
+        """Whether some rows are left over that the workers compute together."""
+        return self.rows % self.workers > 0
+
     def price(self, own: float, common: float) -> float:
         """Of a byte where each worker uses `own` bytes at one time and all of them `common`."""
         return 0.0 if own <= self.near else NEAR if common <= self.far else 1.0
@@ -111,7 +116,8 @@ def _deep(graph: Graph, free: Sequence[bool], caches: _Caches) -> list[bool]:
                 inner = computed.intersection(node.inputs) if deep and before else set[str]()
                 outside = left.union(set(node.inputs) - inner)
                 own = caches.by_rows(node, graph, outside) if deep else caches.by_layers(node, graph)
-                meetings = 0 if inner else 2 if deep else 1  # a group must save more than one
+                # A group must save more than one meeting; rows that are left over meet all the same.
+                meetings = (0 if inner else 2 if deep else 1) + (deep and caches.uneven)
                 ways[before] = cost + own + meetings * STEP_BYTES
             origin[deep] = min(ways, key=lambda before: ways[before])
             reached[deep] = ways[origin[deep]]

@@ -166,6 +166,11 @@ def test_only_where_there_are_caches_and_rows_for_all(settings: dict[str, int]) 
     assert not chosen(network(16, 32, 112, 3), **settings)
 
 
+def test_left_over_rows_cost_what_layers_do() -> None:
+    """So that small rows gain nothing where there are any."""
+    assert chosen(network(16, 32, 12, 3)) and not chosen(network(17, 32, 12, 3))
+
+
 def test_one_row_stays_whole() -> None:
     assert not chosen(network(1, 32, 112, 3))
 
