@@ -112,6 +112,8 @@ def _print(result: Profile, device: str, top: int | None, stderr: bool) -> None:
             f"ceilings {result.peak.flops / 1e9:.1f} GFLOP/s and {result.peak.bandwidth / 1e9:.1f} GB/s allow "
             f"{least * 1e3:.3f} ms, {100 * least / result.seconds:.0f} % of the time taken", soft_wrap=True,
         )  # fmt: skip
+    if any(row.op == "by_rows" for row in rows):
+        out.print("by_rows takes each row of the batch through several kernels: --batch 1 shows them", soft_wrap=True)
 
 
 def _cells(row: Row, result: Profile) -> list[str]:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from nnef_cl.codegen.kernels.by_rows import ByRows
+from typer.testing import CliRunner
 
 import nnef_cl
 from nnef_cl import passes
+from nnef_cl.commands import app
 from nnef_cl.conformance.case import FAMILIES, Case, cases_of
 from nnef_cl.conformance.comparison import tolerance
 from nnef_cl.conformance.harness import OPS, compare, family_graph, interpret
@@ -151,7 +153,7 @@ LARGE = """version 1.0; extension KHR_enable_operator_expressions; graph net(x) 
 def test_a_large_batch_is_computed_so_by_itself(profile: bool, tmp_path: Path, selector: str) -> None:
     """And gives what its images give alone, kept tensors included."""
     if open_device(selector).info.type != "cpu":
-        pytest.skip("groups of rows are for CPUs")
+        pytest.skip("rows of their own are for CPUs")
     rng = np.random.default_rng(0)
     arrays = {"w": rng.standard_normal((32, 1, 3, 3), np.float32), "v": rng.standard_normal((32, 32, 1, 1), np.float32) / 6}
     model = written(tmp_path / "model", LARGE, **arrays)
@@ -166,6 +168,19 @@ def test_a_large_batch_is_computed_so_by_itself(profile: bool, tmp_path: Path, s
         alone = [session.run({"x": x[[row]]}) for row in range(8)]
     for name, whole in (("y", got), ("y", kept["y"]), ("a", kept["a"])):
         compare(name, whole, np.concatenate([one[name] for one in alone]), 1e-6)
+
+
+@pytest.mark.skipif(OCLGRIND, reason="large on purpose")
+def test_a_profile_says_where_the_kernels_are(tmp_path: Path, selector: str) -> None:
+    if open_device(selector).info.type != "cpu":
+        pytest.skip("rows of their own are for CPUs")
+    arrays = {"w": np.ones((32, 1, 3, 3), np.float32), "v": np.ones((32, 32, 1, 1), np.float32)}
+    model = str(written(tmp_path / "model", LARGE, **arrays))
+    arguments = ["profile", model, "--device", selector, "-n", "1", "--no-peak"]
+    whole, single = (CliRunner().invoke(app, [*arguments, *more]) for more in ((), ("--batch", "1")))
+    assert whole.exit_code == single.exit_code == 0
+    assert "by_rows" in whole.stdout and whole.stdout.rstrip().endswith("--batch 1 shows them")
+    assert "by_rows" not in single.stdout and "conv_depthwise" in single.stdout
 
 
 def test_a_device_of_one_unit_has_rows_too(selector: str) -> None:
