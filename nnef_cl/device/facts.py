@@ -10,6 +10,7 @@ from nnef_cl.device.opencl import opencl
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 USUAL_NEAR = 1 << 19
+"""Bytes of the second cache of a core, where nothing tells."""
 
 
 @dataclass(frozen=True)
