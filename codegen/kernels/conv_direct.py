@@ -110,8 +110,8 @@ class ConvDirect(GridKernel):
 
     @property
     def depth(self) -> float:
-        """Input channels that a tile is multiplied with, padding included, on average."""
-        return self.bands.depth if self.mixed else self.steps * self.channels
+        """Input channels that a tile is multiplied with, on average."""
+        return self.bands.depth if self.mixed else self.in_channels
 
     @property
     def rest(self) -> int:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nnef_cl.codegen.kernel import Candidate, Kernel
+from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect
+from nnef_cl.codegen.kernels.conv_rows import ConvRows
+from nnef_cl.codegen.kernels.conv_window_rows import UNALIGNED_LOAD, ConvWindowRows
 from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd
 from nnef_cl.codegen.kernels.space_to_depth import SpaceToDepth
 from nnef_cl.codegen.target import Target
@@ -22,6 +27,12 @@ NEAR, SHARED = 768 << 10, 10 << 20
 """Bytes that stay in a unit's own cache, and in the cache of all."""
 SHARED_BYTES, MEMORY_BYTES = 24, 9
 """Per cycle and unit, from the shared cache and from memory."""
+DEPTHWISE_LOADS = 1.5
+"""Products are as many times slower where each needs an input of its own."""
+ROWS_WAIT = 1.35
+"""The same where rows of all channels come from as many places."""
+COPIED_CYCLES = 4
+"""Per vector of a row that is put where windows reach it."""
 EXPOSED = 0.5
 """Share of the time for bytes that arithmetic does not hide."""
 
@@ -36,16 +47,23 @@ def cycles(candidate: Candidate, target: Target) -> float:
     return sum(_of_kernel(launch.kernel, target) for launch in candidate.launches)
 
 
+def bytes_cycles(size: int, target: Target) -> float:
+    """Of all units that together read or write so many bytes once, as far as arithmetic does not hide it."""
+    each = size / target.compute_units
+    return EXPOSED * _transfer(each, 0 if each <= NEAR else size)
+
+
 def _of_kernel(kernel: Kernel, target: Target) -> float:
     """What goes before a kernel for it alone is counted with it."""
-    if isinstance(kernel, ConvWinograd):
-        return 0.0 if kernel.part == "input" else _winograd(kernel, target)
-    if isinstance(kernel, SpaceToDepth):
-        return DEALT_CYCLES * kernel.y.spec.layout.volume(kernel.y.spec.shape) / target.compute_units
-    return _direct(kernel, target) if isinstance(kernel, ConvDirect) else 0.0
+    if isinstance(kernel, ConvWinograd) and kernel.part == "input":
+        return 0.0
+    for kind, model in MODELS.items():
+        if isinstance(kernel, kind):
+            return model(kernel, target)
+    return 0.0
 
 
-def _transfer(size: float, resident: int) -> float:
+def _transfer(size: float, resident: float) -> float:
     """Cycles of one unit that reads `size` bytes out of a working set of `resident` bytes."""
     if resident <= NEAR:
         return 0.0
@@ -70,6 +88,29 @@ def _direct(kernel: ConvDirect, target: Target) -> float:
     return compute + EXPOSED * weights / MEMORY_BYTES / target.compute_units
 
 
+def _depthwise(kernel: ConvDepthwise, target: Target) -> float:
+    items = math.prod(kernel.counts)
+    steps = items * kernel.tile * kernel.per_group * kernel.geometry.taps
+    return DEPTHWISE_LOADS * steps / (FMAS * EFFICIENCY) * _balanced(items, target)
+
+
+def _rows(kernel: ConvRows, target: Target) -> float:
+    items = math.prod(kernel.counts)
+    steps = items * kernel.in_channels
+    return ROWS_WAIT * steps * _tile_cycles(kernel.channels, kernel.vectors) * _balanced(items, target)
+
+
+def _window_rows(kernel: ConvWindowRows, target: Target) -> float:
+    size, items = kernel.geometry.size, math.prod(kernel.counts)
+    slices, rows, span = kernel.band
+    tiles = -(-kernel.results // kernel.channels) * -(-kernel.height // kernel.rows)
+    vectors = -(-kernel.y.spec.shape[4] // kernel.lanes)
+    column = size[1] * kernel.channels * kernel.rows + UNALIGNED_LOAD * len(kernel.places)
+    products = tiles * vectors * size[2] * column / FMAS
+    copied = COPIED_CYCLES * rows * span / kernel.lanes
+    return items * kernel.in_channels * slices * (products + copied) * _balanced(items, target)
+
+
 def _winograd(kernel: ConvWinograd, target: Target) -> float:
     units, tiles, fused = target.compute_units, kernel.tile_groups * kernel.tile, kernel.part == "fused"
     depth = kernel.depth_taps * kernel.in_channels
@@ -89,3 +130,13 @@ def _winograd(kernel: ConvWinograd, target: Target) -> float:
         moved += kernel.tile_groups * _transfer(weights, panel)
     moved += weights / MEMORY_BYTES
     return arithmetic * _balanced(items, target) + EXPOSED * moved / units
+
+
+def _space_to_depth(kernel: SpaceToDepth, target: Target) -> float:
+    return DEALT_CYCLES * kernel.y.spec.layout.volume(kernel.y.spec.shape) / target.compute_units
+
+
+MODELS: Mapping[type[Kernel], Callable[[Any, Target], float]] = {
+    ConvWinograd: _winograd, SpaceToDepth: _space_to_depth, ConvDirect: _direct, ConvDepthwise: _depthwise,
+    ConvRows: _rows, ConvWindowRows: _window_rows,
+}  # fmt: skip

@@ -8,10 +8,10 @@ from functools import partial
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.kernel import Candidate, Input, Launch, Operand, Output, Pack, Packed, Sizes, Space
 from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise, PackLanes, conv_depthwise
-from nnef_cl.codegen.kernels.conv_depthwise_rows import PackTaps, conv_depthwise_rows
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect, PackBands, PackBias, PackFilter, conv_direct
 from nnef_cl.codegen.kernels.conv_few import PackFew, conv_few, few_tiles
 from nnef_cl.codegen.kernels.conv_rows import PackRows, conv_rows
+from nnef_cl.codegen.kernels.conv_window_rows import PackTaps, conv_window_rows
 from nnef_cl.codegen.kernels.window import Geometry
 from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
@@ -69,11 +69,11 @@ def rows_candidate(
     return Candidate(kernel.stem, (Launch(kernel, _operands(problem, pack, bias)),), space=space)
 
 
-def depthwise_rows_candidate(
+def window_rows_candidate(
     problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
 ) -> Candidate | None:
-    """For plain tensors whose channels are groups of their own; None where it does not suit."""
-    kernel = conv_depthwise_rows(*accesses, problem.epilogue, geometry, groups, target)
+    """For plain tensors with few channels in each group; None where it does not suit."""
+    kernel = conv_window_rows(*accesses, problem.epilogue, geometry, groups, target)
     if kernel is None:
         return None
     bias = PackBias(problem.outputs[0].shape[1], 1, 1)

@@ -31,18 +31,18 @@ from nnef_cl.codegen.kernels.window import Geometry, five_axes, tested, with_thr
 from nnef_cl.codegen.target import Target
 from nnef_cl.errors import RuleError
 from nnef_cl.ir.dtype import F32, DType
-from nnef_cl.ir.layout import PLAIN, Shape, row_major_strides
+from nnef_cl.ir.layout import PLAIN, Layout, Shape, row_major_strides
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem
 from nnef_cl.ops.conv_cost import cheapest_first
 from nnef_cl.ops.conv_launch import (
     conv_candidate,
     conv_launch,
-    depthwise_rows_candidate,
     extra_operands,
     few_candidate,
     few_launch,
     rows_candidate,
+    window_rows_candidate,
 )
 from nnef_cl.ops.phases import phase_launches
 from nnef_cl.ops.rowwise import softmax_rows
@@ -368,7 +368,7 @@ def _fast_convolutions(problem: Problem, geometry: Geometry, groups: int, target
         if direct is not None:
             faster = winograd_candidates(problem, accesses, geometry, groups, target)
             found = cheapest_first([direct, *faster], target)
-        for special in (few_candidate, depthwise_rows_candidate, rows_candidate):
+        for special in (few_candidate, window_rows_candidate, rows_candidate):
             one = special(problem, accesses, geometry, groups, target)
             found = found if one is None else [one, *found]
     tiled = conv_tiles(problem, accesses, geometry, groups, target)
@@ -391,13 +391,33 @@ def conv_gathers(problem: Problem) -> bool:
     return not all(geometry.inside(axis, *extents) for axis, extents in enumerate(zip(x, y, strict=True), first))
 
 
-def conv_keeps_rows(problem: Problem, target: Target) -> bool:
-    """Whether there is a kernel that computes plain tensors by rows, as fast as others do blocks."""
-    plain = replace(problem, inputs=tuple(x.with_layout(PLAIN) for x in problem.inputs))
+def conv_by_rows(problem: Problem, target: Target) -> Candidate | None:
+    """What computes plain tensors by rows, as fast as others do blocks; None where there is no such kernel."""
+    found = _best(conv_in_layouts(problem, PLAIN, PLAIN), target)
+    return found if found is not None and found.algorithm in ("conv_rows", "conv_window_rows") else None
+
+
+def conv_in_blocks(problem: Problem, block: Layout, target: Target) -> Candidate | None:
+    """What leaves its results in blocks; None where no kernel does. Inputs that fill no block are read as they are."""
+    few = 2 * problem.inputs[0].shape[1] < block.block
+    return _best(conv_in_layouts(problem, PLAIN if few else block, block), target)
+
+
+def conv_in_layouts(problem: Problem, read: Layout, written: Layout) -> Problem:
+    """The same convolution with its first input, and its results and what is added to them, in these layouts."""
+    x, *weights = problem.inputs
+    operands = tuple(s.with_layout(written) if s.rank >= 2 and s.shape[1] > 1 else s for s in problem.epilogue.operands)
+    return replace(
+        problem, inputs=(x.with_layout(read), *weights), outputs=tuple(y.with_layout(written) for y in problem.outputs),
+        epilogue=replace(problem.epilogue, operands=operands),
+    )  # fmt: skip
+
+
+def _best(problem: Problem, target: Target) -> Candidate | None:
     try:
-        return conv(plain, target)[0].algorithm in ("conv_rows", "conv_depthwise_rows")
+        return next(iter(conv(problem, target)), None)
     except RuleError:  # the plan says it with the place
-        return False
+        return None
 
 
 def deconv_blocked(problem: Problem, lanes: int) -> bool:

@@ -12,8 +12,9 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
-from nnef_cl.ops.lowering import conv_gathers, conv_keeps_rows
+from nnef_cl.ops.lowering import conv_by_rows, conv_gathers, conv_in_layouts
 from nnef_cl.ops.problem import make_problem
+from nnef_cl.passes.plain_runs import plain_runs
 
 SMALLEST_BLOCK = 4
 MAKERS = ("conv", "deconv")
@@ -36,6 +37,7 @@ class _Layout:
         self.builder = GraphBuilder.like(graph)
         self.copies: dict[tuple[str, Layout], str] = {}
         self.convolved_later = _convolved_later(graph)
+        self.plain = set[str]() if eager else plain_runs(graph, ops, target)
         for name, constant in graph.constants.items():
             self.builder.add_constant(name, graph.tensors[name], constant)
 
@@ -79,28 +81,23 @@ class _Layout:
         return self._any_blocked(node, output)
 
     def _stays_plain(self, node: Node, problem: Problem) -> bool:
-        """Whether a convolution that no other one follows reads and leaves plain tensors: with windows of single pixels
-        and with single channels rows are as fast as blocks, and nothing is put into blocks and back."""
+        """Whether a convolution leaves plain tensors, because channels fill blocks badly, or because it reads plain
+        ones and no other one follows: rows are as fast as blocks there, and nothing is put into blocks and back."""
+        if node.outputs[0] in self.plain:
+            return True
         if self.eager or node.op != "conv" or any(self._current(name).layout != PLAIN for name in node.inputs):
             return False
-        return node.outputs[0] not in self.convolved_later and conv_keeps_rows(problem, self.target)
+        return node.outputs[0] not in self.convolved_later and conv_by_rows(problem, self.target) is not None
 
     def _has_kernels(self, node: Node, problem: Problem) -> bool:
         """Whether the node can be lowered in blocks (a window may be too large for the kernels that know them)."""
-        operands = tuple(
-            s.with_layout(self.block) if s.rank >= 2 and s.shape[1] > 1 else s for s in problem.epilogue.operands
-        )
-        epilogue = replace(problem.epilogue, operands=operands)
-        outputs = tuple(y.with_layout(self.block) for y in problem.outputs)
-        return self._can_be_lowered(replace(problem, outputs=outputs, epilogue=epilogue), self._convolved(node))
+        return self._can_be_lowered(conv_in_layouts(problem, self._convolved(node), self.block))
 
-    def _can_be_lowered(self, problem: Problem, read: Layout) -> bool:
-        """read: layout of the first input."""
+    def _can_be_lowered(self, problem: Problem) -> bool:
         lower = problem.op.lower
         assert lower is not None
-        x, *weights = problem.inputs
         try:
-            return bool(lower(replace(problem, inputs=(x.with_layout(read), *weights)), self.target))
+            return bool(lower(problem, self.target))
         except RuleError:  # the plan says it with the place
             return False
 
@@ -146,7 +143,7 @@ class _Layout:
         if node.op not in MAKERS or output.rank < 3 or output.shape[1] * 2 >= self.block.block or blocked is None:
             return False
         problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
-        return blocked(problem, self.block.block) and self._can_be_lowered(problem, self.block)
+        return blocked(problem, self.block.block) and self._can_be_lowered(conv_in_layouts(problem, self.block, PLAIN))
 
     def _in_layout(self, name: str, wanted: Layout) -> str:
         current = self.builder.tensors[name]

@@ -67,11 +67,11 @@ def test_single_pixels(one: Case, selector: str) -> None:
 
 @pytest.mark.parametrize("one", DEPTHWISE[:1] if OCLGRIND else DEPTHWISE, ids=lambda one: one.id)
 def test_single_channels(one: Case, selector: str) -> None:
-    assert ("conv_depthwise_rows" in algorithms(one, selector)) == enough(one, selector)
+    assert ("conv_window_rows" in algorithms(one, selector)) == enough(one, selector)
 
 
 def test_rows_shorter_than_a_vector(selector: str) -> None:
-    assert "conv_depthwise_rows" not in algorithms(depthwise((1, 2, 5, 3), 3, 3), selector)
+    assert "conv_window_rows" not in algorithms(depthwise((1, 2, 5, 3), 3, 3), selector)
 
 
 @pytest.mark.skipif(OCLGRIND, reason="the simulator mistakes what an earlier program left behind for this one's")

@@ -1,0 +1,146 @@
+"""Which convolutions in a row stay plain, because their channels would leave much of every block empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nnef_cl.codegen.target import Target
+from nnef_cl.ir.dtype import F32
+from nnef_cl.ir.graph import Graph, Node
+from nnef_cl.ir.layout import Layout
+from nnef_cl.ir.tensor import TensorSpec
+from nnef_cl.ops.base import Table
+from nnef_cl.ops.conv_cost import bytes_cycles, cycles
+from nnef_cl.ops.lowering import conv_by_rows, conv_in_blocks
+from nnef_cl.ops.problem import make_problem
+
+CONVOLUTIONS = ("conv", "deconv")
+WASTE = 1.25
+"""Blocks that take less than this many times the bytes of plain tensors are filled well enough."""
+GAIN = 1.1
+"""What a run must save, since costs are estimates."""
+MOVED_BYTES = 16
+"""That a unit reads, and writes elsewhere, per cycle."""
+STEP_CYCLES = 2000
+"""Until all units have met behind an operation."""
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Cycles of a convolution by rows of plain tensors and in blocks."""
+
+    plain: float
+    blocked: float
+
+
+def plain_runs(graph: Graph, ops: Table, target: Target) -> set[str]:
+    """Results of convolutions that compute faster by rows of plain tensors, what goes between layouts at the ends of a
+    run counted. A run: convolutions that hand their results to each other."""
+    block = Layout(target.vector_width)
+    costs = {
+        node.outputs[0]: cost
+        for node in graph.nodes
+        if node.op == "conv" and (cost := _cost(node, graph, ops, target, block)) is not None
+    }
+    if not costs:
+        return set()
+    reads = _reads(graph)
+    return {name for run in _runs(reads, costs) if _pays(run, reads, costs, block, target) for name in run}
+
+
+def _cost(node: Node, graph: Graph, ops: Table, target: Target, block: Layout) -> _Cost | None:
+    """None where blocks are well filled, or no kernel computes rows."""
+    specs = [graph.tensors[name] for name in (node.inputs[0], *node.inputs[len(node.own_inputs) :], *node.outputs)]
+    if not 3 <= specs[-1].rank <= 5 or any(spec.dtype != F32 for spec in specs):
+        return None
+    plain = sum(spec.bytes for spec in specs)
+    blocked = sum(_stored(spec, block) for spec in specs)
+    if blocked < WASTE * plain:
+        return None
+    problem = make_problem(node, graph.tensors, graph.constants, ops)
+    ways = conv_by_rows(problem, target), conv_in_blocks(problem, block, target)
+    if ways[0] is None or ways[1] is None:
+        return None
+    rows, blocks = (cycles(way, target) for way in ways)
+    return _Cost(rows + bytes_cycles(plain, target), blocks + bytes_cycles(blocked, target))
+
+
+def _stored(spec: TensorSpec, block: Layout) -> int:
+    """Bytes in blocks; few channels stay as they are."""
+    return spec.with_layout(block).bytes if spec.rank >= 2 and 2 * spec.shape[1] >= block.block else spec.bytes
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A tensor that a node reads. origins: results of the convolutions that it is computed from, without others
+    between."""
+
+    node: Node
+    spec: TensorSpec
+    origins: frozenset[str]
+
+    @property
+    def convolved(self) -> bool:
+        return self.node.op in CONVOLUTIONS
+
+
+def _reads(graph: Graph) -> list[_Read]:
+    """What depends on convolutions."""
+    origins: dict[str, frozenset[str]] = {}
+    found = []
+    for node in graph.nodes:
+        own = [_Read(node, graph.tensors[name], origins[name]) for name in node.inputs if origins.get(name)]
+        found += own
+        after = frozenset(node.outputs) if node.op in CONVOLUTIONS else frozenset().union(*(r.origins for r in own))
+        origins.update(dict.fromkeys(node.outputs, after))
+    return found
+
+
+def _runs(reads: Iterable[_Read], costs: Mapping[str, _Cost]) -> list[set[str]]:
+    """Of results in `costs`: those joined by what their convolutions read."""
+    above = {name: name for name in costs}
+
+    def top(name: str) -> str:
+        while above[name] != name:
+            above[name] = name = above[above[name]]
+        return name
+
+    for read in reads:
+        result = read.node.outputs[0]
+        if result in costs:
+            for name in read.origins.intersection(costs):
+                above[top(name)] = top(result)
+    runs: dict[str, set[str]] = {}
+    for name in costs:
+        runs.setdefault(top(name), set()).add(name)
+    return list(runs.values())
+
+
+def _pays(
+    run: set[str], reads: Iterable[_Read], costs: Mapping[str, _Cost], block: Layout, target: Target
+) -> bool:  # fmt: skip
+    plain, blocked = sum(costs[name].plain for name in run), sum(costs[name].blocked for name in run)
+    for read in reads:
+        sizes = read.spec.bytes, _stored(read.spec, block)
+        if _crosses(read, run):
+            plain += _moving(sum(sizes), target) + STEP_CYCLES
+        elif not read.convolved and read.origins <= run:
+            plain, blocked = plain + _moving(sizes[0], target), blocked + _moving(sizes[1], target)
+    return GAIN * plain <= blocked
+
+
+def _moving(size: int, target: Target) -> float:
+    """Cycles of operations that do little else with so many bytes."""
+    return max(size / MOVED_BYTES / target.compute_units, bytes_cycles(size, target))
+
+
+def _crosses(read: _Read, run: set[str]) -> bool:
+    """Whether a convolution reads the tensor in another layout, where the run stays plain. Single pixels are read as
+    they are."""
+    if not read.convolved:
+        return False
+    if read.node.outputs[0] in run:
+        return not read.origins <= run
+    pixels = read.node.op == "conv" and read.node.attrs["groups"] == 1
+    return not pixels and not read.origins.isdisjoint(run)
