@@ -2,8 +2,7 @@
 <%namespace name="grid" file="/_lib/grid.cl.mako"/>\
 <%
     V, K, g = p.lanes, p.channels, p.geometry
-    slices, rows, span = p.band
-    _, place, count = p.copied
+    slices, rows, _ = p.band
     height, width = p.y.spec.shape[3:]
     taps = p.in_channels * g.taps
 %>\
@@ -28,18 +27,18 @@ ${grid.split(("n", "group", "od", "part"), p.counts)}\
 % endif
             const int s0 = ${p.source(0, "i0")}, s1 = ${p.source(1, "i1")};
             __global const float *from = x + (${p.x.at(["n", f"(group * {p.in_channels} + c)", "s0", "s1", "0"])});
-% for begin, end in ((0, place), (place + count, span)):
-% if begin < end:
-            for (int at = ${begin}; at < ${end}; ++at)
-                to[${p.place_of("at")}] = ${p.border("at")};
+% for number, (count, begin, end, first) in enumerate(p.parts):
+% for low, high in ((0, begin), (end, count)):
+% if low < high:
+            for (int at = ${low}; at < ${high}; ++at)
+                to[${number * p.part} + at] = ${p.border(f"({first} + at * {g.stride[2]})")};
 % endif
 % endfor
-% for begin, to, many in p.copies:
-            for (int at = 0; at < ${many - many % V}; at += ${V})
-                vstore${V}(${p.vector(f"{begin} + at * {g.stride[2]}")}, 0, to + ${to} + at);
-% if many % V:
-            for (int at = ${many - many % V}; at < ${many}; ++at)
-                to[${to} + at] = from[${begin} + at * ${g.stride[2]}];
+            for (int at = ${begin}; at < ${end - (end - begin) % V}; at += ${V})
+                vstore${V}(${p.vector(f"({first}) + at * {g.stride[2]}")}, 0, to + ${number * p.part} + at);
+% if (end - begin) % V:
+            for (int at = ${end - (end - begin) % V}; at < ${end}; ++at)
+                to[${number * p.part} + at] = from[${first} + at * ${g.stride[2]}];
 % endif
 % endfor
         }

@@ -11,7 +11,7 @@ from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid, GridKernel
-from nnef_cl.codegen.kernel import PackFloats
+from nnef_cl.codegen.kernel import PackFloats, Sizes
 from nnef_cl.codegen.kernels.pointwise import strided_load
 from nnef_cl.codegen.kernels.window import MAX_ROW, SMALLEST, Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
@@ -71,6 +71,10 @@ class ConvWindowRows(GridKernel):
         inputs = [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias"]
         return ", ".join([*inputs, *(e.argument for e in self.extras), self.y.result_argument])
 
+    def choices(self, target: Target) -> tuple[Sizes, ...]:
+        """(channels, rows) of every register tile that the kernel can have, best guess first."""
+        return tuple(window_tiles(self.x, self.y, self.geometry, self.results, self.height, target))
+
     @property
     def type(self) -> str:
         return f"float{self.lanes}"
@@ -97,38 +101,32 @@ class ConvWindowRows(GridKernel):
         return _band(self.geometry, self.height, self.y.spec.shape[4])
 
     @property
+    def phases(self) -> list[int]:
+        """Where the elements of a row that a tap reads begin; they are a stride apart, and side by side in the band."""
+        g = self.geometry
+        return sorted({tap * g.dilation[2] % g.stride[2] for tap in range(g.size[2])})
+
+    @property
     def part(self) -> int:
-        """Places for those elements of a row that are a stride apart; they lie side by side in the band."""
+        """Places for the elements of one of `phases`."""
         return -(-self.band[2] // self.geometry.stride[2])
 
     @property
     def line(self) -> int:
         """Places for a row of the band."""
-        return self.part * self.geometry.stride[2]
+        return self.part * len(self.phases)
 
     @property
-    def copied(self) -> tuple[int, int, int]:
-        """Of a row of x: the first element, its place in the row, and how many there are."""
-        before, extent, span = self.geometry.before[2], self.x.spec.shape[4], self.band[2]
-        first, place = max(0, -before), min(max(0, before), span)
-        return first, place, max(0, min(extent - first, span - place))
-
-    @property
-    def copies(self) -> list[tuple[int, int, int]]:
-        """For each part of the row: the first of its elements in x, its place in the band, and how many there are."""
-        stride, (first, place, count) = self.geometry.stride[2], self.copied
-        begins = [(phase - place) % stride for phase in range(stride)]
-        return [(first + b, self.place(place + b), -(-(count - b) // stride)) for b in begins if b < count]
-
-    def place(self, element: int) -> int:
-        """Of an element of the row in the band's."""
-        stride = self.geometry.stride[2]
-        return element % stride * self.part + element // stride
-
-    def place_of(self, element: str) -> str:
-        """C text of the same."""
-        stride = self.geometry.stride[2]
-        return element if stride == 1 else f"{element} % {stride} * {self.part} + {element} / {stride}"
+    def parts(self) -> list[tuple[int, int, int, int]]:
+        """Of each phase: how many elements there are, the first that lies in x and the first behind it, and where in x
+        element 0 would be."""
+        stride, before, extent = self.geometry.stride[2], self.geometry.before[2], self.x.spec.shape[4]
+        found = []
+        for phase in self.phases:
+            count = max(0, -(-(self.band[2] - phase) // stride))
+            begin, end = (min(max(0, -(-(edge + before - phase) // stride)), count) for edge in (0, extent))
+            found.append((count, begin, end, phase - before))
+        return found
 
     @property
     def outside(self) -> str:
@@ -144,13 +142,11 @@ class ConvWindowRows(GridKernel):
         return border_index(self.geometry.border, index, self.x.spec.shape[2 + axis])
 
     def border(self, element: str) -> str:
-        """C text: what stands at an element of the row beyond those that are copied."""
-        if tested(self.geometry.border):
-            return "0.0f"
-        return f"from[{self.source(2, f'({element} - ({self.geometry.before[2]}))')}]"
+        """C text: what stands at an element of a row of x that is not there."""
+        return "0.0f" if tested(self.geometry.border) else f"from[{self.source(2, element)}]"
 
     def vector(self, at: str) -> str:
-        """C text: neighbours in a part of the row."""
+        """C text: elements of a row of x, a stride apart."""
         stride = self.geometry.stride[2]
         if stride == 1:
             return f"vload{self.lanes}(0, from + {at})"
@@ -163,7 +159,8 @@ class ConvWindowRows(GridKernel):
 
     def pixels(self, place: int, tap: int) -> str:
         """C text: the elements of one of `places` under tap `tap` along the width."""
-        at = place * self.line + self.place(tap * self.geometry.dilation[2])
+        element, stride = tap * self.geometry.dilation[2], self.geometry.stride[2]
+        at = place * self.line + self.phases.index(element % stride) * self.part + element // stride
         return f"vload{self.lanes}(0, under + {at})"
 
     def finish(self, channel: int, row: int) -> list[str]:
@@ -203,42 +200,44 @@ def _band(geometry: Geometry, height: int, width: int) -> Shape:
 
 def conv_window_rows(
     x: Access, y: Access, extras: tuple[Access, ...], epilogue: Epilogue, geometry: Geometry, groups: int,
-    target: Target,
+    target: Target, sizes: Sizes | None = None,
 ) -> ConvWindowRows | None:  # fmt: skip
     """The kernel, or None in other layouts, for short rows, and where private memory does not hold a band, because
-    channels of a group are many or windows wide."""
+    channels of a group are many or windows wide. sizes: (channels, rows), one of `window_tiles`."""
     if x.block > 1 or y.block > 1:
         return None
     n, _, depth, height, width = y.spec.shape
     lanes, in_channels, results = target.vector_width, x.spec.shape[1] // groups, y.spec.shape[1] // groups
     slices, under, span = _band(geometry, 1, width)
-    row = in_channels * slices * -(-span // geometry.stride[2]) * geometry.stride[2]
-    tallest = 1 + ((MAX_ROW if in_channels == 1 else MOST_BAND) // row - under) // geometry.stride[1]
+    line = in_channels * slices * -(-span // geometry.stride[2]) * min(geometry.size[2], geometry.stride[2])
+    tallest = 1 + ((MAX_ROW if in_channels == 1 else MOST_BAND) // line - under) // geometry.stride[1]
     if not SMALLEST <= lanes <= width or tallest < 1 or _lines(geometry, 1, 1) > MOST_LINES:
         return None
     others = n * groups * depth
     tallest = min(tallest, max(1, others * height // (ITEMS_PER_UNIT * target.compute_units)))
     tall = -(-height // -(-height // tallest))
-    streamed = x.spec.bytes + y.spec.bytes > target.cache // CACHE_SHARE > 0
-    most = min(tall, STREAMED_ROWS if streamed else MOST_ROWS)
-    channels, rows = _tile(geometry, results, tall, most, target.vector_registers)
+    channels, rows = sizes or window_tiles(x, y, geometry, results, tall, target)[0]
     count = others * -(-height // tall)
     cost = results * in_channels * geometry.taps * tall * -(-width // lanes)
     grid = Grid.of(count, target, lanes, cost)
     return ConvWindowRows(x, y, extras, epilogue, geometry, groups, tall, channels, rows, lanes, grid)
 
 
-def _tile(geometry: Geometry, results: int, tall: int, most: int, registers: int) -> tuple[int, int]:
-    """Channels and rows of the register tile of least work over a band of `tall` rows, loads and what is computed twice
-    counted. most: rows."""
+def window_tiles(
+    x: Access, y: Access, geometry: Geometry, results: int, tall: int, target: Target
+) -> list[Sizes]:  # fmt: skip
+    """(channels, rows) of register tiles: first those of least work over a band of `tall` rows and `results` channels,
+    loads and what is computed twice counted. Few rows at a time where results leave the caches."""
+    streamed = x.spec.bytes + y.spec.bytes > target.cache // CACHE_SHARE > 0
     found: list[tuple[int, int, int]] = []
-    for rows in range(1, most + 1):
+    for rows in range(1, min(tall, STREAMED_ROWS if streamed else MOST_ROWS) + 1):
         places = len(_places(geometry, rows))
         for channels in range(1, results + 1):
             together = rows * channels
-            if together > 1 and (places + together >= registers or _lines(geometry, channels, rows) > MOST_LINES):
+            if together > 1 and (
+                places + together >= target.vector_registers or _lines(geometry, channels, rows) > MOST_LINES
+            ):
                 break
             rounds = -(-results // channels) * -(-tall // rows)
             found.append((rounds * (geometry.size[1] * together + UNALIGNED_LOAD * places), rows, channels))
-    _, rows, channels = min(found)
-    return channels, rows
+    return [(channels, rows) for _, rows, channels in sorted(found)]

@@ -70,14 +70,16 @@ def rows_candidate(
 
 
 def window_rows_candidate(
-    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target
+    problem: Problem, accesses: Accesses, geometry: Geometry, groups: int, target: Target, sizes: Sizes | None = None
 ) -> Candidate | None:
     """For plain tensors with few channels in each group; None where it does not suit."""
-    kernel = conv_window_rows(*accesses, problem.epilogue, geometry, groups, target)
+    kernel = conv_window_rows(*accesses, problem.epilogue, geometry, groups, target, sizes)
     if kernel is None:
         return None
     bias = PackBias(problem.outputs[0].shape[1], 1, 1)
-    return Candidate(kernel.stem, (Launch(kernel, _operands(problem, PackTaps(), bias)),))
+    make = partial(window_rows_candidate, problem, accesses, geometry, groups, target)
+    space = Space(kernel.choices(target), make)
+    return Candidate(kernel.stem, (Launch(kernel, _operands(problem, PackTaps(), bias)),), space=space)
 
 
 def conv_launch(

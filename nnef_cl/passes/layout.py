@@ -12,9 +12,9 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
-from nnef_cl.ops.lowering import conv_by_rows, conv_gathers, conv_in_layouts
+from nnef_cl.ops.lowering import conv_gathers, conv_in_layouts
 from nnef_cl.ops.problem import make_problem
-from nnef_cl.passes.plain_runs import plain_runs
+from nnef_cl.passes.plain_runs import pays_alone, plain_runs
 
 SMALLEST_BLOCK = 4
 MAKERS = ("conv", "deconv")
@@ -87,7 +87,7 @@ class _Layout:
             return True
         if self.eager or node.op != "conv" or any(self._current(name).layout != PLAIN for name in node.inputs):
             return False
-        return node.outputs[0] not in self.convolved_later and conv_by_rows(problem, self.target) is not None
+        return node.outputs[0] not in self.convolved_later and pays_alone(problem, self.target)
 
     def _has_kernels(self, node: Node, problem: Problem) -> bool:
         """Whether the node can be lowered in blocks (a window may be too large for the kernels that know them)."""

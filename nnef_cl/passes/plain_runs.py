@@ -10,7 +10,7 @@ from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.graph import Graph, Node
 from nnef_cl.ir.layout import Layout
 from nnef_cl.ir.tensor import TensorSpec
-from nnef_cl.ops.base import Table
+from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.conv_cost import bytes_cycles, cycles
 from nnef_cl.ops.lowering import conv_by_rows, conv_in_blocks
 from nnef_cl.ops.problem import make_problem
@@ -49,26 +49,44 @@ def plain_runs(graph: Graph, ops: Table, target: Target) -> set[str]:
     return {name for run in _runs(reads, costs) if _pays(run, reads, costs, block, target) for name in run}
 
 
+def pays_alone(problem: Problem, target: Target) -> bool:
+    """Whether a convolution between plain tensors computes faster by rows than in blocks."""
+    block = Layout(target.vector_width)
+    cost = _cost_of(problem, target, block)
+    moved = [spec.bytes + _stored(spec, block) for spec in (problem.inputs[0], *problem.outputs) if _fills(spec, block)]
+    return cost is not None and cost.plain <= cost.blocked + sum(_moving(size, target) + STEP_CYCLES for size in moved)
+
+
 def _cost(node: Node, graph: Graph, ops: Table, target: Target, block: Layout) -> _Cost | None:
-    """None where blocks are well filled, or no kernel computes rows."""
+    """None where blocks are well filled, too."""
     specs = [graph.tensors[name] for name in (node.inputs[0], *node.inputs[len(node.own_inputs) :], *node.outputs)]
     if not 3 <= specs[-1].rank <= 5 or any(spec.dtype != F32 for spec in specs):
         return None
-    plain = sum(spec.bytes for spec in specs)
-    blocked = sum(_stored(spec, block) for spec in specs)
-    if blocked < WASTE * plain:
+    if sum(_stored(spec, block) for spec in specs) < WASTE * sum(spec.bytes for spec in specs):
         return None
-    problem = make_problem(node, graph.tensors, graph.constants, ops)
-    ways = conv_by_rows(problem, target), conv_in_blocks(problem, block, target)
-    if ways[0] is None or ways[1] is None:
+    return _cost_of(make_problem(node, graph.tensors, graph.constants, ops), target, block)
+
+
+def _cost_of(problem: Problem, target: Target, block: Layout) -> _Cost | None:
+    """None where no kernel computes rows, or none blocks."""
+    rows, blocks = conv_by_rows(problem, target), conv_in_blocks(problem, block, target)
+    if rows is None or blocks is None:
         return None
-    rows, blocks = (cycles(way, target) for way in ways)
-    return _Cost(rows + bytes_cycles(plain, target), blocks + bytes_cycles(blocked, target))
+    specs = (problem.inputs[0], *problem.epilogue.operands, *problem.outputs)
+    plain, blocked = sum(spec.bytes for spec in specs), sum(_stored(spec, block) for spec in specs)
+    return _Cost(
+        cycles(rows, target) + bytes_cycles(plain, target), cycles(blocks, target) + bytes_cycles(blocked, target)
+    )
+
+
+def _fills(spec: TensorSpec, block: Layout) -> bool:
+    """Whether channels are many enough for blocks."""
+    return spec.rank >= 2 and 2 * spec.shape[1] >= block.block
 
 
 def _stored(spec: TensorSpec, block: Layout) -> int:
-    """Bytes in blocks; few channels stay as they are."""
-    return spec.with_layout(block).bytes if spec.rank >= 2 and 2 * spec.shape[1] >= block.block else spec.bytes
+    """Bytes where what can be is in blocks."""
+    return spec.with_layout(block).bytes if _fills(spec, block) else spec.bytes
 
 
 @dataclass(frozen=True)

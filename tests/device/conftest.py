@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.device.small import COUNTER, LOOKUP, NET, written
+
+
+@pytest.fixture
+def in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions leave blocks wherever they can, well filled or not."""
+    layout = importlib.import_module("nnef_cl.passes.layout")
+    monkeypatch.setattr(layout, "plain_runs", lambda *_: set())
+    monkeypatch.setattr(layout, "pays_alone", lambda *_: False)
 
 
 @pytest.fixture(scope="session")

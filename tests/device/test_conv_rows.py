@@ -1,7 +1,8 @@
-"""Convolutions of plain tensors by rows: windows of one pixel, and channels that are groups of their own."""
+"""Convolutions of plain tensors by rows: windows of one pixel, and groups of few channels."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -15,9 +16,16 @@ from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import Choose
 from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
+from tests.device.test_chained import opened
 from tests.device.test_winograd import conv, network
 
 pytestmark = pytest.mark.many_kernels
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether that pays or not."""
+    monkeypatch.setattr(importlib.import_module("nnef_cl.passes.layout"), "pays_alone", lambda *_: True)
 
 
 def depthwise(shape: tuple[int, ...], *window: int, results: int = 1, **attrs: Any) -> Case:
@@ -45,12 +53,25 @@ DEPTHWISE = [
     depthwise((1, 1, 40, 200), 7, 7),
     depthwise((1, 2, 3, 1), 1, 1, padding=[(0, 0), (200, 0)], stride=[1, 7]),
 ]
+FEW_CHANNELS = [
+    conv((2, 3, 13, 38), 5, 3, 3, stride=[2, 2], padding=[(1, 1), (1, 0)]),
+    conv((1, 3, 12, 40), 24, 7, 5, stride=[2, 2], padding=[(3, 3), (2, 2)]),
+    conv((1, 6, 11, 35), 10, 3, 3, groups=2, border="replicate", padding=[(2, 1), (1, 3)]),
+    conv((1, 4, 9, 53), 5, 3, 3, stride=[1, 3], dilation=[2, 2], padding=[(2, 2), (5, 4)], border="reflect"),
+    conv((2, 2, 4, 5, 20), 4, 3, 2, 3),
+    conv((1, 3, 90), 9, 9, stride=[4]),
+    conv((1, 2, 6, 140), 3, 1, 2, stride=[2, 7], padding=[(0, 0), (0, 3)]),
+    conv((1, 2, 5, 100), 3, 2, 3, stride=[1, 5], dilation=[1, 5], border="reflect-even", padding=[(1, 0), (4, 6)]),
+    conv((1, 5, 4, 20), 7, 1, 1, padding=[(1, 1), (2, 2)]),
+    conv((1, 17, 3, 24), 30, 3, 3),
+    conv((1, 2, 3, 20), 3, 3, 3, padding=[(4, 4), (22, 30)]),
+]
 
 
-def algorithms(one: Case, selector: str) -> set[str]:
+def algorithms(one: Case, selector: str, cache: int = 0) -> set[str]:
     """Those of the plan, whose results are right."""
     graph, inputs = network(one, blocked=False)
-    with Session(graph, open_device(selector), STANDARD | INTERNAL) as session:
+    with Session(graph, opened(selector, cache=cache), STANDARD | INTERNAL) as session:
         compare(one.id, session.run(inputs)["y"], interpret(graph, inputs)["y"], 2e-5)
         return {step.algorithm for step in session.plan.steps}
 
@@ -70,13 +91,25 @@ def test_single_channels(one: Case, selector: str) -> None:
     assert ("conv_window_rows" in algorithms(one, selector)) == enough(one, selector)
 
 
+@pytest.mark.parametrize("one", FEW_CHANNELS[:1] + FEW_CHANNELS[3:4] if OCLGRIND else FEW_CHANNELS, ids=lambda one: one.id)
+def test_few_channels(one: Case, selector: str) -> None:
+    assert ("conv_window_rows" in algorithms(one, selector)) == enough(one, selector)
+
+
+def test_results_that_leave_the_caches(selector: str) -> None:
+    """Fewer rows at a time."""
+    one = depthwise((1, 3, 9, 21), 3, 3)
+    assert ("conv_window_rows" in algorithms(one, selector, cache=1024)) == enough(one, selector)
+
+
 def test_rows_shorter_than_a_vector(selector: str) -> None:
     assert "conv_window_rows" not in algorithms(depthwise((1, 2, 5, 3), 3, 3), selector)
 
 
 @pytest.mark.skipif(OCLGRIND, reason="the simulator mistakes what an earlier program left behind for this one's")
-def test_every_tile(selector: str) -> None:
-    graph, inputs = network(conv((1, 7, 3, 40), 5, 1, 1), blocked=False)
+@pytest.mark.parametrize("one", [PIXELS[1], FEW_CHANNELS[0], DEPTHWISE[1]], ids=["pixels", "few channels", "single channels"])
+def test_every_tile(one: Case, selector: str) -> None:
+    graph, inputs = network(one, blocked=False)
     expected = interpret(graph, inputs)["y"]
     offered: list[int] = []
 

@@ -19,6 +19,8 @@ from tests.conftest import OCLGRIND
 from tests.device.test_chained import opened
 from tests.device.test_winograd import conv, network
 
+pytestmark = pytest.mark.usefixtures("in_blocks")
+
 CASES = [
     conv((2, 20, 5, 4), 1, 3, 3, padding=[(1, 1), (0, 2)]),
     conv((1, 16, 7, 30), 3, 5, 3, padding=[(2, 2), (1, 1)], border="reflect"),

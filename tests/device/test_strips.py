@@ -12,6 +12,8 @@ from nnef_cl.session import Session
 from tests.device.test_chained import opened
 from tests.device.test_winograd import conv, network
 
+pytestmark = pytest.mark.usefixtures("in_blocks")
+
 CASES = [
     conv((1, 16, 7, 24), 32, 1, 1),
     conv((2, 32, 8, 8), 48, 1, 1),

@@ -15,6 +15,8 @@ from nnef_cl.ops import STANDARD
 from tests.conftest import OCLGRIND
 from tests.device.candidates import check_candidate, in_turn
 
+pytestmark = pytest.mark.usefixtures("in_blocks")
+
 CASES = [
     deconv((2, 16, 4, 5), (16, 32, 4, 4), stride=[2, 2], padding=[(1, 1), (1, 1)]),
     deconv((1, 32, 3, 4), (32, 16, 2, 2), stride=[2, 2], padding=[(0, 0), (0, 0)]),

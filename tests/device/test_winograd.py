@@ -20,7 +20,7 @@ from nnef_cl.session import Session
 from tests.conftest import OCLGRIND
 from tests.device.candidates import check_candidate, in_turn
 
-pytestmark = pytest.mark.many_kernels
+pytestmark = [pytest.mark.many_kernels, pytest.mark.usefixtures("in_blocks")]
 
 TOLERANCE = 2e-5
 """Of the largest magnitude; what the README promises."""
