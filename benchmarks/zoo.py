@@ -29,7 +29,7 @@ from zoo_further import (
     wavenet,
 )
 from zoo_network import Built, Network, Value
-from zoo_odd import BATCH, CHANNELS, SIZES, conv_stack, depthwise_stack, matmul_stack
+from zoo_odd import BATCH, CHANNELS, PER_GROUP, SIZES, conv_stack, depthwise_stack, grouped_stack, matmul_stack
 from zoo_others import audio_cnn, bert6, mlp, super_resolution, unet, vit_s16, yolov3_tiny
 
 __all__ = ["BATCH", "GROUPS", "KNOWN", "NETWORKS", "ODD", "SIZES", "Built", "Design", "build", "onnx_session"]
@@ -84,10 +84,11 @@ ODD: dict[str, Design] = {
     f"{name}{channels}": Design(
         partial(_with_channels, layers, channels), kind, size=SIZES[0], small=33, classes=10, features=channels
     )
-    for name, layers, kind in (
-        ("conv", conv_stack, "image"), ("depthwise", depthwise_stack, "image"), ("matmul", matmul_stack, "rows"),
+    for name, layers, kind, numbers in (
+        ("conv", conv_stack, "image", CHANNELS), ("depthwise", depthwise_stack, "image", CHANNELS),
+        ("matmul", matmul_stack, "rows", CHANNELS), ("grouped", grouped_stack, "image", (PER_GROUP,)),
     )
-    for channels in CHANNELS
+    for channels in numbers
 }  # fmt: skip
 """Of odd shapes; measured at every one of SIZES, in batches of BATCH."""
 

@@ -6,6 +6,7 @@ from zoo_network import Network, Value
 from zoo_others import attention, feed_forward
 
 CHANNELS = 17, 70, 130
+GROUPS, PER_GROUP = 6, 10
 SIZES = 97, 225, 300
 BATCH = 3
 
@@ -27,6 +28,17 @@ def depthwise_stack(n: Network, x: Value, channels: int, classes: int) -> list[V
     for size, stride in ((3, 1), (5, 2), (3, 1), (3, 2)):
         x = n.relu6(n.conv(x, channels, size, stride, size // 2, groups=channels))
         x = n.relu6(n.conv(x, channels, 1))
+    return [n.linear(n.flatten(n.global_pool(x)), classes, gain=1.0)]
+
+
+def grouped_stack(n: Network, x: Value, channels: int, classes: int) -> list[Value]:
+    """Windows over groups of so many channels, between products over all channels, and sums."""
+    every = GROUPS * channels
+    x = n.relu(n.conv(x, every, 3, 2, 1))
+    for stride in (1, 2, 1):
+        y = n.relu(n.conv(n.relu(n.conv(x, every, 1)), every, 3, stride, 1, groups=GROUPS))
+        y = n.conv(y, every, 1)
+        x = n.relu(y if stride > 1 else n.add(x, y))
     return [n.linear(n.flatten(n.global_pool(x)), classes, gain=1.0)]
 
 

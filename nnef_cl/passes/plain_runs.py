@@ -1,10 +1,13 @@
-"""Which convolutions in a row stay plain, because their channels would leave much of every block empty."""
+"""Which convolutions in a row stay plain, because their channels, or those of their groups, fill blocks badly."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from nnef_cl.codegen.kernel import Candidate
+from nnef_cl.codegen.kernels.conv_direct import ConvDirect
 from nnef_cl.codegen.target import Target
 from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.graph import Graph, Node
@@ -33,6 +36,14 @@ class _Cost:
     plain: float
     blocked: float
 
+    @staticmethod
+    def of(problem: Problem, rows: Candidate, blocks: Candidate, block: Layout, target: Target) -> _Cost:
+        specs = (problem.inputs[0], *problem.epilogue.operands, *problem.outputs)
+        plain, blocked = sum(spec.bytes for spec in specs), sum(_stored(spec, block) for spec in specs)
+        return _Cost(
+            cycles(rows, target) + bytes_cycles(plain, target), cycles(blocks, target) + bytes_cycles(blocked, target)
+        )
+
 
 def plain_runs(graph: Graph, ops: Table, target: Target) -> set[str]:
     """Results of convolutions that compute faster by rows of plain tensors, what goes between layouts at the ends of a
@@ -50,33 +61,42 @@ def plain_runs(graph: Graph, ops: Table, target: Target) -> set[str]:
 
 
 def pays_alone(problem: Problem, target: Target) -> bool:
-    """Whether a convolution between plain tensors computes faster by rows than in blocks."""
+    """Whether a convolution between plain tensors computes faster by rows than in blocks. Windows of single pixels and
+    of single channels do, because nothing is put into blocks and back."""
+    rows, filter = conv_by_rows(problem, target), problem.inputs[1].shape
+    if rows is None:
+        return False
+    if filter[1] == 1 or math.prod(filter[2:]) == 1:
+        return True
     block = Layout(target.vector_width)
-    cost = _cost_of(problem, target, block)
+    blocks = conv_in_blocks(problem, block, target)
+    if blocks is None:
+        return True
+    cost = _Cost.of(problem, rows, blocks, block, target)
     moved = [spec.bytes + _stored(spec, block) for spec in (problem.inputs[0], *problem.outputs) if _fills(spec, block)]
-    return cost is not None and cost.plain <= cost.blocked + sum(_moving(size, target) + STEP_CYCLES for size in moved)
+    return cost.plain <= cost.blocked + sum(_moving(size, target) + STEP_CYCLES for size in moved)
 
 
 def _cost(node: Node, graph: Graph, ops: Table, target: Target, block: Layout) -> _Cost | None:
-    """None where blocks are well filled, too."""
+    """None where blocks are well filled, or no kernel computes rows, or none blocks."""
     specs = [graph.tensors[name] for name in (node.inputs[0], *node.inputs[len(node.own_inputs) :], *node.outputs)]
     if not 3 <= specs[-1].rank <= 5 or any(spec.dtype != F32 for spec in specs):
         return None
-    if sum(_stored(spec, block) for spec in specs) < WASTE * sum(spec.bytes for spec in specs):
+    wasteful = sum(_stored(spec, block) for spec in specs) >= WASTE * sum(spec.bytes for spec in specs)
+    if not wasteful and not 1 < node.attrs["groups"] < specs[0].shape[1]:
         return None
-    return _cost_of(make_problem(node, graph.tensors, graph.constants, ops), target, block)
+    problem = make_problem(node, graph.tensors, graph.constants, ops)
+    blocks = conv_in_blocks(problem, block, target)
+    if blocks is None or not (wasteful or _mixes_groups(blocks)):
+        return None
+    rows = conv_by_rows(problem, target)
+    return None if rows is None else _Cost.of(problem, rows, blocks, block, target)
 
 
-def _cost_of(problem: Problem, target: Target, block: Layout) -> _Cost | None:
-    """None where no kernel computes rows, or none blocks."""
-    rows, blocks = conv_by_rows(problem, target), conv_in_blocks(problem, block, target)
-    if rows is None or blocks is None:
-        return None
-    specs = (problem.inputs[0], *problem.epilogue.operands, *problem.outputs)
-    plain, blocked = sum(spec.bytes for spec in specs), sum(_stored(spec, block) for spec in specs)
-    return _Cost(
-        cycles(rows, target) + bytes_cycles(plain, target), cycles(blocks, target) + bytes_cycles(blocked, target)
-    )
+def _mixes_groups(blocks: Candidate) -> bool:
+    """Whether vectors hold channels of several groups, and are multiplied with weights of zero."""
+    kernel = blocks.launches[0].kernel
+    return isinstance(kernel, ConvDirect) and kernel.mixed
 
 
 def _fills(spec: TensorSpec, block: Layout) -> bool:
