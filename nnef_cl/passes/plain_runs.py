@@ -174,11 +174,8 @@ def _moving(size: int, target: Target) -> float:
 
 
 def _crosses(read: _Read, run: set[str]) -> bool:
-    """Whether a convolution reads the tensor in another layout, where the run stays plain. Single pixels are read as
-    they are."""
+    """Whether a convolution reads the tensor in another layout, where the run stays plain. What reads single pixels
+    takes them as they are, but as much longer."""
     if not read.convolved:
         return False
-    if read.node.outputs[0] in run:
-        return not read.origins <= run
-    pixels = read.node.op == "conv" and read.node.attrs["groups"] == 1
-    return not pixels and not read.origins.isdisjoint(run)
+    return not read.origins <= run if read.node.outputs[0] in run else not read.origins.isdisjoint(run)
