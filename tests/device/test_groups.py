@@ -61,9 +61,12 @@ def test_a_device_that_fails_is_taken_out(
         for stream in session._pool.replicas[0].streams:
             monkeypatch.setattr(stream, "enqueue", failing(stream.enqueue, 3))
         with caplog.at_level(logging.WARNING, "nnef_cl.device"):
-            futures = [session.submit(x) for x in xs * 100]
-            for k, future in enumerate(futures):
-                np.testing.assert_allclose(future.result()["y"], expected[k % 8], rtol=1e-5, atol=1e-6)
+            for _ in range(50):  # a busy machine may leave the failing device a few requests only
+                futures = [session.submit(x) for x in xs * 100]
+                for k, future in enumerate(futures):
+                    np.testing.assert_allclose(future.result()["y"], expected[k % 8], rtol=1e-5, atol=1e-6)
+                if caplog.records:
+                    break
         warnings = [record.message for record in caplog.records if record.name == "nnef_cl.device"]
         assert len(warnings) == 1 and "the device has gone" in warnings[0]
         assert session.served[CPUS[1]] >= 700
