@@ -31,6 +31,8 @@ STREAMED_ROWS = 2
 """As `MOST_ROWS`, where results leave the caches: memory takes them faster one row after another."""
 CACHE_SHARE = 4
 """One part in so many of the last cache is what tensors may fill to stay there."""
+MOST_SPREAD = 16 << 10
+"""Bytes of weights, one in all lanes of a vector, that stay in the nearest cache."""
 UNALIGNED_LOAD = 2
 """Products that take as long as a load across two lines of the cache."""
 
@@ -73,7 +75,7 @@ class ConvWindowRows(GridKernel):
 
     def choices(self, target: Target) -> tuple[Sizes, ...]:
         """(channels, rows) of every register tile that the kernel can have, best guess first."""
-        return tuple(window_tiles(self.x, self.y, self.geometry, self.results, self.height, target))
+        return tuple(window_tiles(self.x, self.y, self.geometry, self.groups, self.height, target))
 
     @property
     def type(self) -> str:
@@ -216,7 +218,7 @@ def conv_window_rows(
     others = n * groups * depth
     tallest = min(tallest, max(1, others * height // (ITEMS_PER_UNIT * target.compute_units)))
     tall = -(-height // -(-height // tallest))
-    channels, rows = sizes or window_tiles(x, y, geometry, results, tall, target)[0]
+    channels, rows = sizes or window_tiles(x, y, geometry, groups, tall, target)[0]
     count = others * -(-height // tall)
     cost = results * in_channels * geometry.taps * tall * -(-width // lanes)
     grid = Grid.of(count, target, lanes, cost)
@@ -224,20 +226,22 @@ def conv_window_rows(
 
 
 def window_tiles(
-    x: Access, y: Access, geometry: Geometry, results: int, tall: int, target: Target
+    x: Access, y: Access, geometry: Geometry, groups: int, tall: int, target: Target
 ) -> list[Sizes]:  # fmt: skip
-    """(channels, rows) of register tiles: first those of least work over a band of `tall` rows and `results` channels,
-    loads and what is computed twice counted. Few rows at a time where results leave the caches."""
+    """(channels, rows) of register tiles: first those of least work over a band of `tall` rows and the results of a
+    group, loads and what is computed twice counted. Few rows at a time where results leave the caches."""
+    results, slices = y.spec.shape[1] // groups, x.spec.shape[1] // groups * geometry.size[0]
     streamed = x.spec.bytes + y.spec.bytes > target.cache // CACHE_SHARE > 0
+    # The weights of a single slice are the same for the whole band, so compilers spread them over lanes before it.
+    spread = F32.bytes * target.vector_width * geometry.taps if slices == 1 else 0
     found: list[tuple[int, int, int]] = []
     for rows in range(1, min(tall, STREAMED_ROWS if streamed else MOST_ROWS) + 1):
         places = len(_places(geometry, rows))
         for channels in range(1, results + 1):
             together = rows * channels
-            if together > 1 and (
-                places + together >= target.vector_registers or _lines(geometry, channels, rows) > MOST_LINES
-            ):
+            fits = places + together < target.vector_registers and channels * spread <= MOST_SPREAD
+            if together > 1 and not (fits and _lines(geometry, channels, rows) <= MOST_LINES):
                 break
-            rounds = -(-results // channels) * -(-tall // rows)
-            found.append((rounds * (geometry.size[1] * together + UNALIGNED_LOAD * places), rows, channels))
+            each = geometry.size[1] * (together + (channels if spread else 0)) + UNALIGNED_LOAD * places
+            found.append((-(-results // channels) * -(-tall // rows) * each, rows, channels))
     return [(channels, rows) for _, rows, channels in sorted(found)]
