@@ -62,11 +62,12 @@ def plain_runs(graph: Graph, ops: Table, target: Target) -> set[str]:
 
 def pays_alone(problem: Problem, target: Target) -> bool:
     """Whether a convolution between plain tensors computes faster by rows than in blocks. Windows of single pixels and
-    of single channels do, because nothing is put into blocks and back."""
-    rows, filter = conv_by_rows(problem, target), problem.inputs[1].shape
+    depthwise ones do, because nothing is put into blocks and back."""
+    rows = conv_by_rows(problem, target)
     if rows is None:
         return False
-    if filter[1] == 1 or math.prod(filter[2:]) == 1:
+    x, filter = problem.inputs[0].shape, problem.inputs[1].shape
+    if math.prod(filter[2:]) == 1 or filter[1] == 1 < x[1]:
         return True
     block = Layout(target.vector_width)
     blocks = conv_in_blocks(problem, block, target)

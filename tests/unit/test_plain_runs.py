@@ -96,10 +96,13 @@ def test_without_vectors_there_are_no_blocks() -> None:
     assert passes.run(fused, OPS, replace(CPU, vector_width=1), until="layout").nodes == fused.nodes
 
 
-@pytest.mark.parametrize(("layer", "plain"), (("24 3 1 1", True), ("64 7 2 1", False)))
-def test_alone(layer: str, plain: bool) -> None:
-    """Between plain tensors, of three channels; 7x7 takes fewer multiplications in blocks."""
-    graph = passes.run(network((1, 3, 100, 100), layer), OPS, CPU, until="fuse")
+@pytest.mark.parametrize(
+    ("channels", "layer", "plain"),
+    ((3, "24 3 1 1", True), (1, "24 5 1 1", True), (20, "20 7 1 0", True), (3, "64 7 2 1", False), (1, "64 9 1 1", False)),
+)
+def test_alone(channels: int, layer: str, plain: bool) -> None:
+    """Between plain tensors; large windows and many results take fewer multiplications in blocks."""
+    graph = passes.run(network((1, channels, 100, 100), layer), OPS, CPU, until="fuse")
     (node,) = [node for node in graph.nodes if node.op == "conv"]
     assert pays_alone(make_problem(node, graph.tensors, graph.constants, OPS), CPU) == plain
     laid = passes.run(graph, OPS, CPU, until="layout")
