@@ -23,12 +23,14 @@ from nnef_cl.ops.tiled_launch import matmul_tiles
 
 MOST_ROWS = INT_MAX // 4
 """Of a product, so that kernels can count them with 32 bits."""
+CACHE_SPAN, CACHE_WAYS = 4096, 8
+"""Bytes so far apart share a set of the nearest cache, and lines that one holds."""
 
 
 def matmul(problem: Problem, target: Target) -> list[Candidate]:
     """On work-group tiles where the device is one for them; on register tiles."""
     product = _product(problem)
-    tiles = panel_tiles(product.rows, product.columns, target)[1]
+    tiles = sorted(panel_tiles(product.rows, product.columns, target)[1], key=partial(_collides, product))
     plain = _candidate(problem, product, target, tiles[0])
     space = Space(tuple(tiles), partial(_candidate, problem, product, target))
     return [*matmul_tiles(problem, target), replace(plain, space=space)]
@@ -65,6 +67,14 @@ def _product(problem: Problem) -> _Product:
     extents, (left, right, *others) = _joined((*batch, rows), [(*left, row), (*right, 0), *(e[:-1] for e in extras)])
     ends = tuple((*start, e[-1]) for start, e in zip(others, extras, strict=True))
     return _Product(extents[:-1], extents[-1], columns, depth, (*left, step), right[:-1], ends)
+
+
+def _collides(product: _Product, sizes: Sizes) -> bool:
+    """Whether rows of A that a tile reads side by side drive each other out of the nearest cache: those of a depth of
+    1024 all begin in the same set."""
+    row, step = (F32.bytes * stride for stride in product.a[-2:])
+    apart = CACHE_SPAN // math.gcd(row, CACHE_SPAN)
+    return step < row and -(-sizes[1] // apart) > CACHE_WAYS
 
 
 def _joined(extents: Shape, operands: list[Shape]) -> tuple[Shape, list[Shape]]:
