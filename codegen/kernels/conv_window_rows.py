@@ -21,8 +21,8 @@ from nnef_cl.ir.layout import Shape
 
 MOST_ROWS = 8
 """Of results at a time: what is read for one serves its neighbours."""
-MOST_LINES = 2048
-"""Of code for the taps of a slice."""
+MOST_LINES, LONGEST = 560, 2048
+"""Of code for the taps of a slice, where there is a choice (compilers take seconds for so many), and where not."""
 MOST_BAND = 8192
 """Floats of private memory for the rows of several channels."""
 ITEMS_PER_UNIT = 4
@@ -213,7 +213,7 @@ def conv_window_rows(
     slices, under, span = _band(geometry, 1, width)
     line = in_channels * slices * -(-span // geometry.stride[2]) * min(geometry.size[2], geometry.stride[2])
     tallest = 1 + ((MAX_ROW if in_channels == 1 else MOST_BAND) // line - under) // geometry.stride[1]
-    if not SMALLEST <= lanes <= width or tallest < 1 or _lines(geometry, 1, 1) > MOST_LINES:
+    if not SMALLEST <= lanes <= width or tallest < 1 or _lines(geometry, 1, 1) > LONGEST:
         return None
     others = n * groups * depth
     tallest = min(tallest, max(1, others * height // (ITEMS_PER_UNIT * target.compute_units)))
@@ -229,13 +229,13 @@ def window_tiles(
     x: Access, y: Access, geometry: Geometry, groups: int, tall: int, target: Target
 ) -> list[Sizes]:  # fmt: skip
     """(channels, rows) of register tiles: first those of least work over a band of `tall` rows and the results of a
-    group, loads and what is computed twice counted. Few rows at a time where results leave the caches."""
+    group, loads and what is computed twice counted; those of many rows last where results leave the caches."""
     results, slices = y.spec.shape[1] // groups, x.spec.shape[1] // groups * geometry.size[0]
     streamed = x.spec.bytes + y.spec.bytes > target.cache // CACHE_SHARE > 0
     # The weights of a single slice are the same for the whole band, so compilers spread them over lanes before it.
     spread = F32.bytes * target.vector_width * geometry.taps if slices == 1 else 0
-    found: list[tuple[int, int, int]] = []
-    for rows in range(1, min(tall, STREAMED_ROWS if streamed else MOST_ROWS) + 1):
+    found: list[tuple[bool, int, int, int]] = []
+    for rows in range(1, min(tall, MOST_ROWS) + 1):
         places = len(_places(geometry, rows))
         for channels in range(1, results + 1):
             together = rows * channels
@@ -243,5 +243,6 @@ def window_tiles(
             if together > 1 and not (fits and _lines(geometry, channels, rows) <= MOST_LINES):
                 break
             each = geometry.size[1] * (together + (channels if spread else 0)) + UNALIGNED_LOAD * places
-            found.append((-(-results // channels) * -(-tall // rows) * each, rows, channels))
-    return [(channels, rows) for _, rows, channels in sorted(found)]
+            work = -(-results // channels) * -(-tall // rows) * each
+            found.append((streamed and rows > STREAMED_ROWS, work, rows, channels))
+    return [(channels, rows) for *_, rows, channels in sorted(found)]

@@ -9,6 +9,7 @@ from typing import Any
 from nnef_cl.codegen.kernel import Candidate, Kernel
 from nnef_cl.codegen.kernels.conv_depthwise import ConvDepthwise
 from nnef_cl.codegen.kernels.conv_direct import ConvDirect
+from nnef_cl.codegen.kernels.conv_few import ConvFew
 from nnef_cl.codegen.kernels.conv_rows import ConvRows
 from nnef_cl.codegen.kernels.conv_window_rows import UNALIGNED_LOAD, ConvWindowRows
 from nnef_cl.codegen.kernels.conv_winograd import ConvWinograd
@@ -94,6 +95,12 @@ def _depthwise(kernel: ConvDepthwise, target: Target) -> float:
     return DEPTHWISE_LOADS * steps / (FMAS * EFFICIENCY) * _balanced(items, target)
 
 
+def _few(kernel: ConvFew, target: Target) -> float:
+    items = math.prod(kernel.counts)
+    steps = items * kernel.tile * kernel.results * kernel.in_blocks * kernel.geometry.taps
+    return steps / (FMAS * EFFICIENCY) * _balanced(items, target)
+
+
 def _rows(kernel: ConvRows, target: Target) -> float:
     items = math.prod(kernel.counts)
     steps = items * kernel.in_channels
@@ -138,5 +145,5 @@ def _space_to_depth(kernel: SpaceToDepth, target: Target) -> float:
 
 MODELS: Mapping[type[Kernel], Callable[[Any, Target], float]] = {
     ConvWinograd: _winograd, SpaceToDepth: _space_to_depth, ConvDirect: _direct, ConvDepthwise: _depthwise,
-    ConvRows: _rows, ConvWindowRows: _window_rows,
+    ConvFew: _few, ConvRows: _rows, ConvWindowRows: _window_rows,
 }  # fmt: skip

@@ -398,9 +398,14 @@ def conv_by_rows(problem: Problem, target: Target) -> Candidate | None:
 
 
 def conv_in_blocks(problem: Problem, block: Layout, target: Target) -> Candidate | None:
-    """What leaves its results in blocks; None where no kernel does. Inputs that fill no block are read as they are."""
-    few = 2 * problem.inputs[0].shape[1] < block.block
-    return _best(conv_in_layouts(problem, PLAIN if few else block, block), target)
+    """What computes in blocks; None where no kernel does. Inputs and results that fill no block are plain."""
+    read, written = (block if fills(s, block) else PLAIN for s in (problem.inputs[0], problem.outputs[0]))
+    return _best(conv_in_layouts(problem, read, written), target)
+
+
+def fills(spec: TensorSpec, block: Layout) -> bool:
+    """Whether channels are many enough for blocks."""
+    return spec.rank >= 2 and 2 * spec.shape[1] >= block.block
 
 
 def conv_in_layouts(problem: Problem, read: Layout, written: Layout) -> Problem:

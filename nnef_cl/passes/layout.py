@@ -115,7 +115,8 @@ class _Layout:
         name = node.inputs[index]
         spec = self.graph.tensors[name]
         if node.op in MAKERS and index == 0:
-            few = chosen == PLAIN and node.attrs["groups"] == 1 and self._has_few_results(node)
+            kept = node.outputs[0] in self.plain
+            few = chosen == PLAIN and not kept and node.attrs["groups"] == 1 and self._has_few_results(node)
             return self._in_layout(name, self._convolved(node, few) if chosen != PLAIN or few else PLAIN)
         if node.op in MAKERS and index < len(node.own_inputs):
             return name

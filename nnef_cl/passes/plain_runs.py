@@ -15,7 +15,7 @@ from nnef_cl.ir.layout import Layout
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
 from nnef_cl.ops.conv_cost import bytes_cycles, cycles
-from nnef_cl.ops.lowering import conv_by_rows, conv_in_blocks
+from nnef_cl.ops.lowering import conv_by_rows, conv_in_blocks, fills
 from nnef_cl.ops.problem import make_problem
 
 CONVOLUTIONS = ("conv", "deconv")
@@ -57,7 +57,9 @@ def plain_runs(graph: Graph, ops: Table, target: Target) -> set[str]:
     if not costs:
         return set()
     reads = _reads(graph)
-    return {name for run in _runs(reads, costs) if _pays(run, reads, costs, block, target) for name in run}
+    runs = _runs(reads, costs)
+    sums = _sums(runs, reads, costs, block, target)
+    return {name for name, run in runs.items() if GAIN * sums[run].plain <= sums[run].blocked}
 
 
 def pays_alone(problem: Problem, target: Target) -> bool:
@@ -74,7 +76,7 @@ def pays_alone(problem: Problem, target: Target) -> bool:
     if blocks is None:
         return True
     cost = _Cost.of(problem, rows, blocks, block, target)
-    moved = [spec.bytes + _stored(spec, block) for spec in (problem.inputs[0], *problem.outputs) if _fills(spec, block)]
+    moved = [spec.bytes + _stored(spec, block) for spec in (problem.inputs[0], *problem.outputs) if fills(spec, block)]
     return cost.plain <= cost.blocked + sum(_moving(size, target) + STEP_CYCLES for size in moved)
 
 
@@ -100,28 +102,29 @@ def _mixes_groups(blocks: Candidate) -> bool:
     return isinstance(kernel, ConvDirect) and kernel.mixed
 
 
-def _fills(spec: TensorSpec, block: Layout) -> bool:
-    """Whether channels are many enough for blocks."""
-    return spec.rank >= 2 and 2 * spec.shape[1] >= block.block
-
-
 def _stored(spec: TensorSpec, block: Layout) -> int:
     """Bytes where what can be is in blocks."""
-    return spec.with_layout(block).bytes if _fills(spec, block) else spec.bytes
+    return spec.with_layout(block).bytes if fills(spec, block) else spec.bytes
 
 
 @dataclass(frozen=True)
 class _Read:
     """A tensor that a node reads. origins: results of the convolutions that it is computed from, without others
-    between."""
+    between; all_origins: those of everything that the node reads."""
 
     node: Node
+    name: str
     spec: TensorSpec
     origins: frozenset[str]
+    all_origins: frozenset[str]
 
     @property
     def convolved(self) -> bool:
         return self.node.op in CONVOLUTIONS
+
+    @property
+    def result(self) -> str:
+        return self.node.outputs[0]
 
 
 def _reads(graph: Graph) -> list[_Read]:
@@ -129,15 +132,20 @@ def _reads(graph: Graph) -> list[_Read]:
     origins: dict[str, frozenset[str]] = {}
     found = []
     for node in graph.nodes:
-        own = [_Read(node, graph.tensors[name], origins[name]) for name in node.inputs if origins.get(name)]
-        found += own
-        after = frozenset(node.outputs) if node.op in CONVOLUTIONS else frozenset().union(*(r.origins for r in own))
-        origins.update(dict.fromkeys(node.outputs, after))
+        own = [name for name in node.inputs if name in origins]
+        different = {origins[name] for name in own}
+        every = next(iter(different)) if len(different) == 1 else frozenset[str]().union(*different)
+        found += [_Read(node, name, graph.tensors[name], origins[name], every) for name in own]
+        if node.op in CONVOLUTIONS:
+            every = frozenset(node.outputs)
+        if every:
+            origins.update(dict.fromkeys(node.outputs, every))
     return found
 
 
-def _runs(reads: Iterable[_Read], costs: Mapping[str, _Cost]) -> list[set[str]]:
-    """Of results in `costs`: those joined by what their convolutions read."""
+def _runs(reads: Iterable[_Read], costs: Mapping[str, _Cost]) -> dict[str, str]:
+    """Of every result in `costs` the run that it belongs to, called like one of its results: those that convolutions
+    read of each other are together."""
     above = {name: name for name in costs}
 
     def top(name: str) -> str:
@@ -146,37 +154,43 @@ def _runs(reads: Iterable[_Read], costs: Mapping[str, _Cost]) -> list[set[str]]:
         return name
 
     for read in reads:
-        result = read.node.outputs[0]
-        if result in costs:
-            for name in read.origins.intersection(costs):
-                above[top(name)] = top(result)
-    runs: dict[str, set[str]] = {}
-    for name in costs:
-        runs.setdefault(top(name), set()).add(name)
-    return list(runs.values())
+        if read.convolved and read.result in costs:
+            for name in read.origins:
+                if name in costs:
+                    above[top(name)] = top(read.result)
+    return {name: top(name) for name in costs}
 
 
-def _pays(
-    run: set[str], reads: Iterable[_Read], costs: Mapping[str, _Cost], block: Layout, target: Target
-) -> bool:  # fmt: skip
-    plain, blocked = sum(costs[name].plain for name in run), sum(costs[name].blocked for name in run)
+def _sums(
+    runs: Mapping[str, str], reads: Iterable[_Read], costs: Mapping[str, _Cost], block: Layout, target: Target
+) -> dict[str, _Cost]:  # fmt: skip
+    """Of every run, with what else reads its tensors, and what has to go from one layout to the other."""
+    plain, blocked = dict.fromkeys(runs.values(), 0.0), dict.fromkeys(runs.values(), 0.0)
+    for name, cost in costs.items():
+        plain[runs[name]] += cost.plain
+        blocked[runs[name]] += cost.blocked
+    copied = set[tuple[str, str]]()
     for read in reads:
         sizes = read.spec.bytes, _stored(read.spec, block)
-        if _crosses(read, run):
-            plain += _moving(sum(sizes), target) + STEP_CYCLES
-        elif not read.convolved and read.origins <= run:
-            plain, blocked = plain + _moving(sizes[0], target), blocked + _moving(sizes[1], target)
-    return GAIN * plain <= blocked
+        for run in {runs[name] for name in (*read.origins, read.result) if name in runs}:
+            if not _crosses(read, run, runs):
+                if not read.convolved:
+                    plain[run] += _moving(sizes[0], target)
+                    blocked[run] += _moving(sizes[1], target)
+            elif (run, read.name) not in copied:
+                copied.add((run, read.name))
+                plain[run] += _moving(sum(sizes), target) + STEP_CYCLES
+    return {run: _Cost(plain[run], blocked[run]) for run in plain}
+
+
+def _crosses(read: _Read, run: str, runs: Mapping[str, str]) -> bool:
+    """Whether the node reads the tensor in another layout, where the run stays plain. Convolutions with single pixels
+    take it as it is, but as much longer; other operations take blocks where any of their inputs is in blocks."""
+    if read.convolved and runs.get(read.result) == run:
+        return any(runs.get(name) != run for name in read.origins)
+    return read.convolved or any(runs.get(name) != run for name in read.all_origins)
 
 
 def _moving(size: int, target: Target) -> float:
     """Cycles of operations that do little else with so many bytes."""
     return max(size / MOVED_BYTES / target.compute_units, bytes_cycles(size, target))
-
-
-def _crosses(read: _Read, run: set[str]) -> bool:
-    """Whether a convolution reads the tensor in another layout, where the run stays plain. What reads single pixels
-    takes them as they are, but as much longer."""
-    if not read.convolved:
-        return False
-    return not read.origins <= run if read.node.outputs[0] in run else not read.origins.isdisjoint(run)

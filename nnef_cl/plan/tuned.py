@@ -10,7 +10,7 @@ from nnef_cl.codegen.target import Target
 from nnef_cl.ops.base import Problem
 from nnef_cl.plan.build import PRECISIONS, Choose
 
-FORMAT = "1"
+FORMAT = "2"
 """Of points and problems: to be raised where kernels change so that what was measured holds no longer."""
 Lookup = Callable[[str], Sequence[Point]]
 """A problem's text -> its points, best first; none where it was not tuned."""

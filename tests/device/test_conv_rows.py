@@ -6,7 +6,8 @@ import importlib
 from typing import Any
 
 import pytest
-from nnef_cl.codegen.kernel import Candidate
+from nnef_cl.codegen.kernel import Candidate, Kernel
+from nnef_cl.codegen.kernels.conv_window_rows import STREAMED_ROWS, ConvWindowRows
 
 from nnef_cl.conformance.case import Case
 from nnef_cl.conformance.harness import compare, interpret
@@ -68,12 +69,17 @@ FEW_CHANNELS = [
 ]
 
 
-def algorithms(one: Case, selector: str, cache: int = 0) -> set[str]:
+def algorithms(one: Case, selector: str) -> set[str]:
     """Those of the plan, whose results are right."""
+    return {kernel.stem for kernel in kernels(one, selector)}
+
+
+def kernels(one: Case, selector: str, cache: int = 0) -> list[Kernel]:
+    """The same of its kernels."""
     graph, inputs = network(one, blocked=False)
     with Session(graph, opened(selector, cache=cache), STANDARD | INTERNAL) as session:
         compare(one.id, session.run(inputs)["y"], interpret(graph, inputs)["y"], 2e-5)
-        return {step.algorithm for step in session.plan.steps}
+        return [step.kernel for step in session.plan.steps]
 
 
 def enough(one: Case, selector: str) -> bool:
@@ -99,7 +105,9 @@ def test_few_channels(one: Case, selector: str) -> None:
 def test_results_that_leave_the_caches(selector: str) -> None:
     """Fewer rows at a time."""
     one = depthwise((1, 3, 9, 21), 3, 3)
-    assert ("conv_window_rows" in algorithms(one, selector, cache=1024)) == enough(one, selector)
+    for cache, rows in ((1024, {STREAMED_ROWS}), (0, {5})):
+        found = {kernel.rows for kernel in kernels(one, selector, cache) if isinstance(kernel, ConvWindowRows)}
+        assert found == (rows if enough(one, selector) else set())
 
 
 def test_rows_shorter_than_a_vector(selector: str) -> None:

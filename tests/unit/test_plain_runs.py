@@ -45,7 +45,8 @@ def stay_plain(graph: Graph, target: Target = CPU) -> list[bool]:
     laid = passes.run(graph, OPS, target, until="layout")
     left = [laid.tensors[node.outputs[0]].layout == PLAIN for node in laid.nodes if node.op == "conv"]
     in_runs = [node.outputs[0] in found for node in fused.nodes if node.op == "conv"]
-    assert all(plain or not in_run for plain, in_run in zip(left, in_runs, strict=True))
+    read = [laid.tensors[node.inputs[0]].layout == PLAIN for node in laid.nodes if node.op == "conv"]
+    assert all((plain and as_is) or not in_run for plain, as_is, in_run in zip(left, read, in_runs, strict=True))
     return in_runs
 
 
@@ -60,6 +61,19 @@ def test_runs_of_17_channels_stay_plain() -> None:
 def test_full_blocks_are_blocks(channels: int) -> None:
     layers = [layer.replace("17", str(channels)) for layer in DEPTHWISE_17]
     assert stay_plain(network((3, 3, 150, 150), *layers)) == [False] * 5
+
+
+@pytest.mark.parametrize("last", ("3 1 1 1", "3 3 1 1"))
+def test_few_results_belong_to_the_run(last: str) -> None:
+    """Which other kernels would compute from blocks."""
+    assert stay_plain(network((1, 3, 100, 100), "17 3 1 1", "17 3 1 0", "17 1 1 1", "17 3 1 0", last)) == [True] * 5
+
+
+def test_a_long_network_takes_no_longer_than_its_length() -> None:
+    """Each block is a run of its own."""
+    layers = ("240 1 1 1", "240 3 1 24") * 60
+    found = stay_plain(network((1, 240, 160, 160), *layers))
+    assert found == [False, True] * 60
 
 
 def test_so_do_their_sums() -> None:
