@@ -104,10 +104,13 @@ def test_few_channels(one: Case, selector: str) -> None:
 
 def test_results_that_leave_the_caches(selector: str) -> None:
     """Fewer rows at a time."""
-    one = depthwise((1, 3, 9, 21), 3, 3)
-    for cache, rows in ((1024, {STREAMED_ROWS}), (0, {5})):
-        found = {kernel.rows for kernel in kernels(one, selector, cache) if isinstance(kernel, ConvWindowRows)}
-        assert found == (rows if enough(one, selector) else set())
+    one = depthwise((1, 3, 24, 21), 3, 3)
+    few, many = (
+        {kernel.rows for kernel in kernels(one, selector, cache) if isinstance(kernel, ConvWindowRows)}
+        for cache in (1024, 0)
+    )
+    assert few == ({STREAMED_ROWS} if enough(one, selector) else set())
+    assert bool(many) == bool(few) and all(rows > STREAMED_ROWS for rows in many)
 
 
 def test_rows_shorter_than_a_vector(selector: str) -> None:
