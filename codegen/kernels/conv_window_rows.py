@@ -60,7 +60,7 @@ class ConvWindowRows(GridKernel):
         size = "x".join(map(str, self.geometry.size))
         return (
             f"{size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
-            f"{self.height} rows, {self.rows} of {self.channels} channels at a time"
+            f"bands of {self.height} rows, {self.rows} rows x {self.channels} channels at a time"
         )
 
     @property
