@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+CACHE_SHARE = 4
+"""Of the last cache the tensors of a kernel may fill one part in so many: those of its neighbours must be there, too,
+and it is not ours alone."""
+
 
 @dataclass(frozen=True)
 class Target:

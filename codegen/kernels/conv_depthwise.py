@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 from nnef_cl.codegen.access import Access, is_wide, offset
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import GROUPS_PER_UNIT, Grid, GridKernel
+from nnef_cl.codegen.grid import GROUPS_PER_UNIT, Grid
 from nnef_cl.codegen.kernel import PackFloats, Sizes, zero_padded
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import ConvKernel, Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.layout import Shape
@@ -24,18 +24,13 @@ COLUMN_TILES = (8, 4, 2)
 
 
 @dataclass(frozen=True)
-class ConvDepthwise(GridKernel):
+class ConvDepthwise(ConvKernel):
     """x: (N, C, depth, height, width), y: the same with `multiplier` results per channel. per_group: channels of one
     group. A work-item computes `tile` outputs along spatial axis `axis`: along the width with vectors of channels,
     along the height where neighbouring work-items take neighbouring columns.
     """
 
     stem: ClassVar[str] = "conv_depthwise"
-    x: Access
-    y: Access
-    extras: tuple[Access, ...]
-    epilogue: Epilogue
-    geometry: Geometry
     per_group: int
     multiplier: int
     axis: int
@@ -44,8 +39,8 @@ class ConvDepthwise(GridKernel):
 
     @property
     def title(self) -> str:
-        size = "x".join(map(str, self.geometry.size))
-        return f"{size} stride {self.geometry.stride}, {self.per_group} per group, x {self.x.spec}, y {self.y.spec}"
+        windows = f"{self.size} stride {self.geometry.stride}, {self.per_group} per group"
+        return f"{windows}, x {self.x.spec}, y {self.y.spec}"
 
     @property
     def wide(self) -> bool:
@@ -58,14 +53,6 @@ class ConvDepthwise(GridKernel):
     @property
     def type(self) -> str:
         return "float" if self.width == 1 else f"float{self.width}"
-
-    @property
-    def arguments(self) -> str:
-        extras = [e.argument for e in self.extras]
-        return ", ".join(
-            [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias",
-             *extras, self.y.result_argument]
-        )  # fmt: skip
 
     @property
     def across(self) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import PackFloats, Sizes, zero_padded
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import Geometry, GroupedConv, border_index, tested
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.layout import Shape
@@ -30,7 +30,7 @@ MAX_WEIGHTS = 1 << 20
 
 
 @dataclass(frozen=True)
-class ConvDirect(GridKernel):
+class ConvDirect(GroupedConv):
     """x, y: (N, C, depth, height, width). channels: input channels read at a time.
 
     direct: windows never leave the input, so taps are read in place; otherwise the patch under the tile is
@@ -42,12 +42,6 @@ class ConvDirect(GridKernel):
     """
 
     stem: ClassVar[str] = "conv_direct"
-    x: Access
-    y: Access
-    extras: tuple[Access, ...]
-    epilogue: Epilogue
-    geometry: Geometry
-    groups: int
     width: int
     blocks: int
     tile: int
@@ -58,9 +52,8 @@ class ConvDirect(GridKernel):
 
     @property
     def title(self) -> str:
-        size = "x".join(map(str, self.geometry.size))
         return (
-            f"{size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
+            f"{self.size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
             f"tile {self.tile} pixels x {self.blocks} x {self.width} channels"
         )
 
@@ -71,14 +64,6 @@ class ConvDirect(GridKernel):
         reach = rows + (self.channels - 1) * self.channel_step + self.reach * self.channels
         weights = self.channel_groups * self.steps * g.taps * self.channels * self.blocks * self.width
         return self.x.axes_fit and self.y.axes_fit and max(reach, weights) <= INT_MAX
-
-    @property
-    def arguments(self) -> str:
-        extras = [e.argument for e in self.extras]
-        return ", ".join(
-            [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias",
-             *extras, self.y.result_argument]
-        )  # fmt: skip
 
     def choices(self, target: Target) -> tuple[Sizes, ...]:
         """(blocks, tile) of every register tile that the kernel can have, best guess first."""
@@ -92,11 +77,6 @@ class ConvDirect(GridKernel):
     def fits(self) -> bool:
         """Whether the patch under a tile has room in private memory."""
         return self.direct or self.patch_rows * self.patch_width * self.channels <= MAX_PATCH
-
-    @property
-    def in_channels(self) -> int:
-        """Input channels of one group."""
-        return self.x.spec.shape[1] // self.groups
 
     @property
     def bands(self) -> Bands:

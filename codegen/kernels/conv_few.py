@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import PackFloats, Sizes, zero_padded
 from nnef_cl.codegen.kernels.conv_direct import FREE
-from nnef_cl.codegen.kernels.window import Geometry, border_index, tested
+from nnef_cl.codegen.kernels.window import ConvKernel, Geometry, border_index, tested
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.layout import Shape
@@ -22,35 +22,24 @@ MOST_RESULTS = 8
 
 
 @dataclass(frozen=True)
-class ConvFew(GridKernel):
+class ConvFew(ConvKernel):
     """x: (N, C, depth, height, width) in channel blocks; y: plain. tile: neighbours along the width that a work-item
     computes, all channels of them; the last tile of a row overlaps the one before it."""
 
     stem: ClassVar[str] = "conv_few"
-    x: Access
-    y: Access
-    extras: tuple[Access, ...]
-    epilogue: Epilogue
-    geometry: Geometry
     tile: int
     grid: Grid
 
     @property
     def title(self) -> str:
-        size = "x".join(map(str, self.geometry.size))
         return (
-            f"{size} stride {self.geometry.stride}, x {self.x.spec}, y {self.y.spec}, "
+            f"{self.size} stride {self.geometry.stride}, x {self.x.spec}, y {self.y.spec}, "
             f"tile {self.tile} pixels x {self.results} channels"
         )
 
     @property
     def wide(self) -> bool:
         return self.x.axes_fit and self.y.axes_fit
-
-    @property
-    def arguments(self) -> str:
-        inputs = [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias"]
-        return ", ".join([*inputs, *(e.argument for e in self.extras), self.y.result_argument])
 
     @property
     def width(self) -> int:

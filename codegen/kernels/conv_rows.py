@@ -10,11 +10,11 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import INT_MAX, index_type, load
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import PackFloats, Sizes
 from nnef_cl.codegen.kernels.conv_direct import FREE
 from nnef_cl.codegen.kernels.pointwise import strided_load
-from nnef_cl.codegen.kernels.window import SMALLEST, Geometry
+from nnef_cl.codegen.kernels.window import SMALLEST, Geometry, GroupedConv
 from nnef_cl.codegen.target import Target
 
 from nnef_cl.ir.dtype import F32
@@ -25,18 +25,12 @@ MOST_VECTORS = 4
 
 
 @dataclass(frozen=True)
-class ConvRows(GridKernel):
+class ConvRows(GroupedConv):
     """x, y: (N, C, depth, height, width), plain; windows of one pixel. A work-item computes `vectors` x `lanes`
     neighbours along the width of `channels` results of one group; the last ones of a row, and of a group, overlap those
     before them."""
 
     stem: ClassVar[str] = "conv_rows"
-    x: Access
-    y: Access
-    extras: tuple[Access, ...]
-    epilogue: Epilogue
-    geometry: Geometry
-    groups: int
     channels: int
     vectors: int
     lanes: int
@@ -54,11 +48,6 @@ class ConvRows(GridKernel):
         weights = self.groups * self.tiles * self.channels * self.in_channels
         return self.x.axes_fit and self.y.axes_fit and weights <= INT_MAX
 
-    @property
-    def arguments(self) -> str:
-        inputs = [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias"]
-        return ", ".join([*inputs, *(e.argument for e in self.extras), self.y.result_argument])
-
     def choices(self, target: Target) -> tuple[Sizes, ...]:
         """(vectors, channels) of every register tile that the kernel can have, best guess first."""
         return tuple(row_tiles(self.y, self.groups, self.lanes, target))
@@ -66,16 +55,6 @@ class ConvRows(GridKernel):
     @property
     def type(self) -> str:
         return f"float{self.lanes}"
-
-    @property
-    def in_channels(self) -> int:
-        """Of one group."""
-        return self.x.spec.shape[1] // self.groups
-
-    @property
-    def results(self) -> int:
-        """Of one group."""
-        return self.y.spec.shape[1] // self.groups
 
     @property
     def tiles(self) -> int:

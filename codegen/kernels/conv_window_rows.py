@@ -10,11 +10,11 @@ import numpy as np
 from nnef_cl.codegen.access import Access
 from nnef_cl.codegen.ctypes import INT_MAX
 from nnef_cl.codegen.expression import Epilogue
-from nnef_cl.codegen.grid import Grid, GridKernel
+from nnef_cl.codegen.grid import Grid
 from nnef_cl.codegen.kernel import PackFloats, Sizes
 from nnef_cl.codegen.kernels.pointwise import strided_load
-from nnef_cl.codegen.kernels.window import MAX_ROW, SMALLEST, Geometry, border_index, tested
-from nnef_cl.codegen.target import Target
+from nnef_cl.codegen.kernels.window import MAX_ROW, SMALLEST, Geometry, GroupedConv, border_index, tested
+from nnef_cl.codegen.target import CACHE_SHARE, Target
 
 from nnef_cl.ir.dtype import F32
 from nnef_cl.ir.layout import Shape
@@ -29,8 +29,6 @@ ITEMS_PER_UNIT = 4
 """At least, where bands can be low enough."""
 STREAMED_ROWS = 2
 """As `MOST_ROWS`, where results leave the caches: memory takes them faster one row after another."""
-CACHE_SHARE = 4
-"""One part in so many of the last cache is what tensors may fill to stay there."""
 MOST_SPREAD = 16 << 10
 """Bytes of weights, one in all lanes of a vector, that stay in the nearest cache."""
 UNALIGNED_LOAD = 2
@@ -38,17 +36,11 @@ UNALIGNED_LOAD = 2
 
 
 @dataclass(frozen=True)
-class ConvWindowRows(GridKernel):
+class ConvWindowRows(GroupedConv):
     """x, y: (N, C, depth, height, width), plain. A work-item computes `height` rows of all results of one group,
     `rows` of `channels` at a time; the last ones overlap those before them."""
 
     stem: ClassVar[str] = "conv_window_rows"
-    x: Access
-    y: Access
-    extras: tuple[Access, ...]
-    epilogue: Epilogue
-    geometry: Geometry
-    groups: int
     height: int
     channels: int
     rows: int
@@ -57,9 +49,8 @@ class ConvWindowRows(GridKernel):
 
     @property
     def title(self) -> str:
-        size = "x".join(map(str, self.geometry.size))
         return (
-            f"{size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
+            f"{self.size} stride {self.geometry.stride} groups {self.groups}, x {self.x.spec}, y {self.y.spec}, "
             f"bands of {self.height} rows, {self.rows} rows x {self.channels} channels at a time"
         )
 
@@ -68,11 +59,6 @@ class ConvWindowRows(GridKernel):
         weights = self.y.spec.shape[1] * self.in_channels * self.geometry.taps
         return self.x.axes_fit and self.y.axes_fit and weights <= INT_MAX
 
-    @property
-    def arguments(self) -> str:
-        inputs = [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias"]
-        return ", ".join([*inputs, *(e.argument for e in self.extras), self.y.result_argument])
-
     def choices(self, target: Target) -> tuple[Sizes, ...]:
         """(channels, rows) of every register tile that the kernel can have, best guess first."""
         return tuple(window_tiles(self.x, self.y, self.geometry, self.groups, self.height, target))
@@ -80,16 +66,6 @@ class ConvWindowRows(GridKernel):
     @property
     def type(self) -> str:
         return f"float{self.lanes}"
-
-    @property
-    def in_channels(self) -> int:
-        """Of one group."""
-        return self.x.spec.shape[1] // self.groups
-
-    @property
-    def results(self) -> int:
-        """Of one group."""
-        return self.y.spec.shape[1] // self.groups
 
     @property
     def counts(self) -> Shape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nnef_cl.codegen.access import Access, offset
+from nnef_cl.codegen.expression import Epilogue
 from nnef_cl.codegen.grid import Grid, GridKernel
 
 from nnef_cl.ir.layout import Shape, row_major_strides
@@ -78,6 +79,44 @@ def clamped_index(border: str, index: str, extent: int) -> str:
 def tested(border: str) -> bool:
     """Whether taps outside must be recognised instead of redirected."""
     return border in ("constant", "ignore")
+
+
+@dataclass(frozen=True)
+class ConvKernel(GridKernel):
+    """Base of the convolutions whose filter and bias are packed. x, y: (N, C, depth, height, width)."""
+
+    x: Access
+    y: Access
+    extras: tuple[Access, ...]
+    epilogue: Epilogue
+    geometry: Geometry
+
+    @property
+    def size(self) -> str:
+        """For the title."""
+        return "x".join(map(str, self.geometry.size))
+
+    @property
+    def arguments(self) -> str:
+        inputs = [self.x.argument, "__global const float *restrict filter", "__global const float *restrict bias"]
+        return ", ".join([*inputs, *(e.argument for e in self.extras), self.y.result_argument])
+
+
+@dataclass(frozen=True)
+class GroupedConv(ConvKernel):
+    """The same of those that take groups of any size."""
+
+    groups: int
+
+    @property
+    def in_channels(self) -> int:
+        """Of one group."""
+        return self.x.spec.shape[1] // self.groups
+
+    @property
+    def results(self) -> int:
+        """Of one group."""
+        return self.y.spec.shape[1] // self.groups
 
 
 @dataclass(frozen=True)

@@ -55,13 +55,8 @@ def bytes_cycles(size: int, target: Target) -> float:
 
 
 def _of_kernel(kernel: Kernel, target: Target) -> float:
-    """What goes before a kernel for it alone is counted with it."""
-    if isinstance(kernel, ConvWinograd) and kernel.part == "input":
-        return 0.0
-    for kind, model in MODELS.items():
-        if isinstance(kernel, kind):
-            return model(kernel, target)
-    return 0.0
+    model = MODELS.get(type(kernel))
+    return 0.0 if model is None else model(kernel, target)
 
 
 def _transfer(size: float, resident: float) -> float:
@@ -119,6 +114,9 @@ def _window_rows(kernel: ConvWindowRows, target: Target) -> float:
 
 
 def _winograd(kernel: ConvWinograd, target: Target) -> float:
+    """The transform of the inputs is counted with the products behind it."""
+    if kernel.part == "input":
+        return 0.0
     units, tiles, fused = target.compute_units, kernel.tile_groups * kernel.tile, kernel.part == "fused"
     depth = kernel.depth_taps * kernel.in_channels
     panel = 4 * kernel.points * depth * kernel.blocks * kernel.width

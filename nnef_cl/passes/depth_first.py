@@ -8,15 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from nnef_cl.codegen.target import Target
+from nnef_cl.codegen.target import CACHE_SHARE, Target
 from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Table
 from nnef_cl.ops.rows import has_rows, keeps_rows, with_rows
 
-SHARE = 4
-"""Of the last cache the tensors of a node may fill one part in so many: those of its neighbours must be there, too, and
-it is not ours alone."""
 NEAR = 0.3
 """A byte from the last cache takes about as long as this part of one from memory."""
 STEP_BYTES = 1 << 15
@@ -45,7 +42,7 @@ def depth_first(graph: Graph, ops: Table, target: Target, eager: bool = False) -
     free = [node.op not in left_out and keeps_rows(node, graph, ops, rows) for node in graph.nodes]
     if not any(free):
         return graph
-    caches = _Caches(rows, workers, target.near_cache, target.cache // SHARE)
+    caches = _Caches(rows, workers, target.near_cache, target.cache // CACHE_SHARE)
     deep = free if eager else _deep(graph, free, caches)
     if not any(deep):
         return graph

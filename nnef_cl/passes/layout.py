@@ -12,7 +12,7 @@ from nnef_cl.ir.graph import Graph, GraphBuilder, Node
 from nnef_cl.ir.layout import PLAIN, Layout
 from nnef_cl.ir.tensor import TensorSpec
 from nnef_cl.ops.base import Problem, Table
-from nnef_cl.ops.lowering import conv_gathers, conv_in_layouts
+from nnef_cl.ops.lowering import conv_gathers, conv_in_layouts, fills
 from nnef_cl.ops.problem import make_problem
 from nnef_cl.passes.plain_runs import pays_alone, plain_runs
 
@@ -76,7 +76,7 @@ class _Layout:
             return False
         if node.op in MAKERS:
             grouped = 1 < node.attrs["groups"] < problem.inputs[0].shape[1]
-            enough = grouped or output.shape[1] * 2 >= self.block.block
+            enough = grouped or fills(output, self.block)
             return enough and not self._stays_plain(node, problem) and self._has_kernels(node, problem)
         return self._any_blocked(node, output)
 
@@ -141,7 +141,7 @@ class _Layout:
     def _has_few_results(self, node: Node) -> bool:
         """Whether it could work on blocks, if its results filled one."""
         output, blocked = self.graph.tensors[node.outputs[0]], self.ops[node.op].blocked
-        if node.op not in MAKERS or output.rank < 3 or output.shape[1] * 2 >= self.block.block or blocked is None:
+        if node.op not in MAKERS or output.rank < 3 or fills(output, self.block) or blocked is None:
             return False
         problem = make_problem(node, self.graph.tensors, self.graph.constants, self.ops)
         return blocked(problem, self.block.block) and self._can_be_lowered(conv_in_layouts(problem, self.block, PLAIN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,12 @@ def test_runs_of_17_channels_stay_plain() -> None:
     assert stay_plain(network((3, 3, 150, 150), *DEPTHWISE_17)) == [True] * 5
 
 
+def test_so_do_their_sums() -> None:
+    graph = network((1, 3, 120, 120), *DEPTHWISE_17, merged="y = c4 + c2;")
+    assert stay_plain(graph) == [True] * 5
+    assert not any(node.op == "reorder" for node in passes.run(graph, OPS, CPU, until="layout").nodes)
+
+
 @pytest.mark.parametrize("channels", (16, 48, 64))
 def test_full_blocks_are_blocks(channels: int) -> None:
     layers = [layer.replace("17", str(channels)) for layer in DEPTHWISE_17]
@@ -69,19 +76,6 @@ def test_few_results_belong_to_the_run(last: str) -> None:
     assert stay_plain(network((1, 3, 100, 100), "17 3 1 1", "17 3 1 0", "17 1 1 1", "17 3 1 0", last)) == [True] * 5
 
 
-def test_a_long_network_takes_no_longer_than_its_length() -> None:
-    """Each block is a run of its own."""
-    layers = ("240 1 1 1", "240 3 1 24") * 60
-    found = stay_plain(network((1, 240, 160, 160), *layers))
-    assert found == [False, True] * 60
-
-
-def test_so_do_their_sums() -> None:
-    graph = network((1, 3, 120, 120), *DEPTHWISE_17, merged="y = c4 + c2;")
-    assert stay_plain(graph) == [True] * 5
-    assert not any(node.op == "reorder" for node in passes.run(graph, OPS, CPU, until="layout").nodes)
-
-
 def test_one_layer_is_not_worth_the_way_there_and_back() -> None:
     """Between 3x3 convolutions, which read and leave blocks."""
     layers = ("64 3 1 1", "17 3 1 1", "17 3 1 0", "64 3 1 1")
@@ -91,6 +85,20 @@ def test_one_layer_is_not_worth_the_way_there_and_back() -> None:
 def test_many_products_per_byte_are_made_in_blocks() -> None:
     """By fewer multiplications, where 17 channels are multiplied with 17."""
     assert stay_plain(network((1, 17, 60, 60), *["17 5 1 1"] * 3)) == [False] * 3
+
+
+def test_many_runs_in_steps_as_many_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these groups is a run of its own; no run looks at what the others read."""
+    steps: list[str] = []
+    module = importlib.import_module("nnef_cl.passes.plain_runs")
+    monkeypatch.setattr(module, "_crosses", lambda read, run, runs, real=module._crosses: steps.append(run) or real(read, run, runs))
+    counts = []
+    for blocks in (10, 60):
+        steps.clear()
+        graph = network((1, 240, 160, 160), *("240 1 1 1", "240 3 1 24") * blocks)
+        assert stay_plain(graph) == [False, True] * blocks
+        counts.append(len(steps) / blocks)
+    assert 0 < counts[1] <= 1.1 * counts[0]
 
 
 @pytest.mark.parametrize(("groups", "plain"), ((24, True), (8, True), (60, False), (15, False)))
